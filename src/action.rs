@@ -1,0 +1,81 @@
+//! Owns performing one rendered action: an HTTP exchange or a program.
+//! Deliberately knows nothing of templates, retries, assertions or what comes next.
+
+pub mod exec;
+pub mod http;
+mod temporary;
+
+pub use temporary::TemporaryFolder;
+
+use crate::plan::permissions::Grant;
+use crate::secret::Masker;
+use crate::value::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What an action needs besides itself; one for a whole run.
+pub struct Hands {
+    pub clients: http::Clients,
+    pub masker: Masker,
+    /// Set in a rehearsal: what stands in for the outside.
+    pub stand_ins: Option<StandIns>,
+}
+
+/// Where a world's fakes are. Whatever is not named here does not exist.
+#[derive(Clone, Debug, Default)]
+pub struct StandIns {
+    /// `host` or `host:port`, lower case, to the base URL on loopback that plays it.
+    pub hosts: HashMap<String, url::Url>,
+    /// The only folder on PATH.
+    pub programs: PathBuf,
+}
+
+/// What a step answered: one JSON document, its strings tainted where they are secret.
+pub type Output = Value;
+
+/// Why an action gave no output.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// Not permitted; nothing was sent.
+    #[error("{message}")]
+    Refused { message: String, help: Option<String> },
+    /// The exchange broke. `phase` is one of: resolving, connecting, TLS, sending, reading.
+    #[error("{phase}: {message}")]
+    Transport { phase: &'static str, message: String, sent: Sent },
+    #[error("no answer within {}", crate::plan::duration::show(*.after))]
+    Timeout { after: Duration, sent: Sent },
+    /// A file that is not there, a program that cannot be started, a body that is too large …
+    #[error("{message}")]
+    Failed { message: String, sent: Sent },
+    #[error("interrupted")]
+    Interrupted { sent: Sent },
+}
+
+/// Whether the other side may have acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Surely not: nothing left this machine.
+    No,
+    Perhaps,
+}
+
+/// How an action is told to stop before it is done.
+#[derive(Clone, Debug)]
+pub struct Cancel(pub tokio::sync::watch::Receiver<bool>);
+
+impl Cancel {
+    /// Resolves when the run is to stop at once; never otherwise.
+    pub async fn cancelled(&self) {
+        let mut signal = self.0.clone();
+        if signal.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What one performance may do: whose permissions count.
+pub struct Leave<'a> {
+    pub grant: &'a Grant,
+    pub cancel: &'a Cancel,
+}

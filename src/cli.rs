@@ -1,0 +1,1 @@
+//! Owns arguments, environment and exit codes; puts it all together.

@@ -1,0 +1,1 @@
+//! Owns the seam between the engine and what remembers.

@@ -1,0 +1,221 @@
+//! Owns what happened: the facts that the engine tells journal and reporters, in order.
+//! Deliberately knows neither; no event is serialisable, each form that leaves the process is its reporter's own.
+//! Every text in an event is masked before it is emitted.
+
+use crate::plan::StepId;
+use crate::source::Place;
+use serde_json::Value as Json;
+use std::fmt;
+use std::time::Duration;
+
+/// Names a place in a run: steps and loop iterations from the outside in, e.g. `infisical[2]/store/write`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepKey(String);
+
+impl StepKey {
+    pub fn step(&self, id: &StepId) -> StepKey {
+        if self.0.is_empty() { StepKey(id.to_string()) } else { StepKey(format!("{}/{id}", self.0)) }
+    }
+
+    pub fn iteration(&self, index: usize) -> StepKey {
+        StepKey(format!("{}[{index}]", self.0))
+    }
+
+    /// 1-based.
+    pub fn attempt(&self, attempt: u32) -> StepKey {
+        StepKey(format!("{}#{attempt}", self.0))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which list of the playbook a step stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    Steps,
+    OnFailure,
+    Finally,
+}
+
+#[derive(Clone, Debug)]
+pub enum RunEvent {
+    /// First.
+    RunStarted(RunStarted),
+    SectionStarted(Section),
+    StepStarted(StepStarted),
+    /// An attempt failed and another follows.
+    AttemptFailed {
+        key: StepKey,
+        attempt: u32,
+        attempts: u32,
+        reason: String,
+        retry_in: Duration,
+    },
+    StepFinished(StepFinished),
+    StepSkipped {
+        key: StepKey,
+        title: String,
+        depth: usize,
+        reason: String,
+    },
+    /// A person is asked; progress displays must make room.
+    Asking {
+        key: StepKey,
+    },
+    Decided {
+        key: StepKey,
+        title: String,
+        by: String,
+        what: String,
+    },
+    Warning {
+        message: String,
+    },
+    /// Last.
+    RunFinished(RunFinished),
+}
+
+#[derive(Clone, Debug)]
+pub struct RunStarted {
+    pub run_id: String,
+    pub playbook: String,
+    pub title: Option<String>,
+    pub actor: String,
+    /// Where the fakes listen, when the run is a rehearsal.
+    pub world: Option<String>,
+    pub dry_run: bool,
+    /// Steps on the outermost level.
+    pub steps: usize,
+    /// Public inputs, and where each secret came from.
+    pub inputs: Vec<(String, Json)>,
+    pub lock: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct StepStarted {
+    pub key: StepKey,
+    pub title: String,
+    /// The action's word in YAML.
+    pub action: &'static str,
+    /// 0 on the outermost level.
+    pub depth: usize,
+    /// Whether steps of its own follow before it finishes.
+    pub composite: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct StepFinished {
+    pub key: StepKey,
+    pub title: String,
+    pub depth: usize,
+    pub composite: bool,
+    pub outcome: StepOutcome,
+    pub attempts: u32,
+    pub duration: Duration,
+    /// One line that says what came of it: `200 OK`, `exit 0`.
+    pub detail: Option<String>,
+    /// Public captures; secret ones with stars.
+    pub captures: Vec<(String, Json)>,
+}
+
+#[derive(Clone, Debug)]
+pub enum StepOutcome {
+    Passed,
+    /// A dry run rendered it and sent nothing.
+    Rendered,
+    Failed(Failure),
+    /// It was sent, and nobody knows whether it took effect.
+    Unknown(Failure),
+}
+
+/// Why a step failed, ready to be shown.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub kind: FailureKind,
+    /// One line.
+    pub message: String,
+    pub assertions: Vec<FailedAssertion>,
+    /// Where in the playbook; `None` where the cause is outside of it.
+    pub place: Option<Place>,
+    /// Masked excerpt of what the step answered.
+    pub excerpt: Option<String>,
+    pub help: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Assertions did not hold, or a capture gave nothing.
+    Assertions,
+    /// Resolving, connecting, TLS, reading …
+    Transport,
+    Timeout,
+    /// Permission, flow of a secret, role.
+    Refused,
+    /// A template or query could not be evaluated.
+    Evaluation,
+    /// A person said no.
+    Declined,
+    /// A person is needed and there is none.
+    NeedsPerson,
+    Interrupted,
+    /// The program could not be started, a file not be read …
+    Action,
+    /// A step inside it failed.
+    Inner,
+}
+
+#[derive(Clone, Debug)]
+pub struct FailedAssertion {
+    pub place: Place,
+    pub text: String,
+    pub expected: String,
+    pub actual: String,
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct RunFinished {
+    pub outcome: RunOutcome,
+    pub duration: Duration,
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    /// What was changed, in order: finished steps that are no `read`.
+    pub changes: Vec<String>,
+    pub failures: Vec<(StepKey, Failure)>,
+    pub intervals: Vec<MeasuredInterval>,
+    pub by_hand: Option<String>,
+    pub rollback: Option<String>,
+    pub outputs: Vec<(String, Json)>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct MeasuredInterval {
+    pub name: String,
+    pub from: StepId,
+    pub to: StepId,
+    /// `None`: an end was not reached.
+    pub took: Option<Duration>,
+    pub budget: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunOutcome {
+    Passed,
+    Failed,
+    /// A person is needed and there is none.
+    Waiting,
+    /// The outcome of a `once` step is unknown.
+    Unknown,
+    Refused,
+    Interrupted,
+}

@@ -1,0 +1,1 @@
+//! Owns judging what was written: makes a `Plan`, or all mistakes at once.

@@ -1,0 +1,1 @@
+//! Owns judging the inputs that an operator gives.

@@ -1,0 +1,4 @@
+//! placeholder
+pub fn playbook_schema() -> serde_json::Value {
+    todo!()
+}

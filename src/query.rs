@@ -1,0 +1,24 @@
+//! Owns queries: jq (on jaq) and JSONPath, compiled once per distinct text, run under budgets, taint followed.
+//! Deliberately knows nothing of steps; variables come through `Names`.
+
+mod jq;
+mod jsonpath;
+
+pub use jq::{Program, Query};
+pub use jsonpath::JsonPath;
+
+use std::ops::Range;
+
+/// What is wrong with a query's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryError {
+    /// Bytes within the text.
+    pub span: Range<usize>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// Why a query gave no results.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RunError(pub String);

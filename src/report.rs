@@ -1,0 +1,1 @@
+//! Owns reporters: events to output for people and programs.

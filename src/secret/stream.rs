@@ -1,0 +1,3 @@
+//! placeholder
+pub struct MaskStream {}
+pub struct MaskWriter<W>(pub W);

@@ -1,0 +1,185 @@
+//! Owns the text of a file as it was read, and places in it: byte spans, lines, routes into the YAML.
+//! Deliberately knows nothing of YAML or of what the text means.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// One file's text with the name under which it is shown.
+pub struct Source {
+    /// As shown in messages: relative to the working directory where it can be.
+    pub name: String,
+    /// Absolute path of the file; empty for texts that came from no file.
+    pub path: PathBuf,
+    pub text: String,
+    line_starts: OnceLock<Vec<usize>>,
+    index: fn(&str) -> SpanIndex,
+    spans: OnceLock<SpanIndex>,
+}
+
+/// Where each route of a document stands: (its key, its value). A list item has no key; its span is the value's.
+pub type SpanIndex = HashMap<String, (Span, Span)>;
+
+/// Which part of a place a message points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Key,
+    Value,
+    /// Bytes within the value's text, as it is after YAML's quoting has been taken off.
+    Within(std::ops::Range<usize>),
+}
+
+impl Source {
+    /// `index` finds where things stand in the text; it is only called when a message needs it.
+    pub fn new(path: &Path, text: String, index: fn(&str) -> SpanIndex) -> Arc<Source> {
+        let shown = std::env::current_dir()
+            .ok()
+            .and_then(|dir| path.strip_prefix(dir).ok().map(Path::to_path_buf))
+            .unwrap_or_else(|| path.to_path_buf());
+        Arc::new(Source {
+            name: shown.display().to_string(),
+            path: path.to_path_buf(),
+            text,
+            line_starts: OnceLock::new(),
+            index,
+            spans: OnceLock::new(),
+        })
+    }
+
+    /// The span of a route's key and value; of the nearest enclosing route where that one is not written.
+    pub fn spans_of(&self, route: &Route) -> (Span, Span) {
+        let spans = self.spans.get_or_init(|| (self.index)(&self.text));
+        let mut at = route.clone();
+        loop {
+            if let Some(found) = spans.get(at.as_str()) {
+                return *found;
+            }
+            match at.parent() {
+                Some(parent) => at = parent,
+                None => return (Span::new(0, 0), Span::new(0, 0)),
+            }
+        }
+    }
+
+    /// 1-based line and column (in characters) of a byte offset; offsets past the end give the end.
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let starts = self
+            .line_starts
+            .get_or_init(|| std::iter::once(0).chain(self.text.match_indices('\n').map(|(at, _)| at + 1)).collect());
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = starts.partition_point(|start| *start <= offset).max(1) - 1;
+        (line + 1, self.text[starts[line]..offset].chars().count() + 1)
+    }
+
+    /// The folder that paths written in this file are relative to.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name)
+    }
+}
+
+/// Half-open range of bytes in a [`Source`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Span {
+    pub fn new(start: usize, end: usize) -> Span {
+        Span { start, end: end.max(start) }
+    }
+}
+
+/// Key path into a YAML document, written as a JSON Pointer (RFC 6901): `/steps/3/http/url`; the root is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Route(Arc<str>);
+
+impl Route {
+    pub fn root() -> Route {
+        Route::default()
+    }
+
+    pub fn key(&self, key: &str) -> Route {
+        Route(format!("{}/{}", self.0, key.replace('~', "~0").replace('/', "~1")).into())
+    }
+
+    pub fn index(&self, index: usize) -> Route {
+        Route(format!("{}/{index}", self.0).into())
+    }
+
+    pub fn parent(&self) -> Option<Route> {
+        self.0.rfind('/').map(|at| Route(self.0[..at].into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Route {
+    fn from(pointer: String) -> Route {
+        Route(pointer.into())
+    }
+}
+
+/// A place that can be shown: a route in a source, resolved to a span only when a message needs it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub source: Arc<Source>,
+    pub route: Route,
+}
+
+impl Place {
+    /// The bytes of the source that a message about this part of the place points at.
+    pub fn span(&self, part: &Part) -> Span {
+        let (key, value) = self.source.spans_of(&self.route);
+        match part {
+            Part::Key => key,
+            Part::Value => value,
+            Part::Within(range) => within(&self.source.text, value, range),
+        }
+    }
+
+    /// `file:line:column` of the value, for messages in running text.
+    pub fn shown(&self) -> String {
+        let (line, column) = self.source.line_column(self.span(&Part::Value).start);
+        format!("{}:{line}:{column}", self.source.name)
+    }
+
+    pub fn key(&self, key: &str) -> Place {
+        Place { source: self.source.clone(), route: self.route.key(key) }
+    }
+
+    pub fn index(&self, index: usize) -> Place {
+        Place { source: self.source.clone(), route: self.route.index(index) }
+    }
+}
+
+/// Bytes `range` of a scalar's text, where the scalar stands in the source at `value`.
+///
+/// Exact for plain and single-line quoted scalars without escapes; for others the scalar as a whole.
+fn within(text: &str, value: Span, range: &std::ops::Range<usize>) -> Span {
+    let Some(raw) = text.get(value.start..value.end) else { return value };
+    let quoted = usize::from(raw.starts_with(['"', '\'']));
+    if raw.contains('\n')
+        || (quoted == 1 && (raw.contains('\\') || raw.get(1..raw.len() - 1).is_some_and(|inner| inner.contains("''"))))
+    {
+        return value;
+    }
+    let (start, end) = (value.start + quoted + range.start, value.start + quoted + range.end.max(range.start + 1));
+    if end > value.end || !text.is_char_boundary(start) || !text.is_char_boundary(end) {
+        value
+    } else {
+        Span::new(start, end)
+    }
+}
