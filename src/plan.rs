@@ -5,6 +5,7 @@ pub mod check;
 pub mod duration;
 pub mod inputs;
 pub mod permissions;
+pub mod schema;
 
 use crate::playbook::document::{Effect, InputType};
 use crate::query::{JsonPath, Query};
@@ -95,7 +96,7 @@ pub struct Interval {
 #[derive(Debug)]
 pub struct Step {
     pub id: StepId,
-    pub name: Option<String>,
+    pub name: Option<Template>,
     pub place: Place,
     pub when: Option<Expression>,
     pub each: Option<Loop>,

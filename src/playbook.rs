@@ -7,5 +7,5 @@ mod read;
 mod schema;
 mod shape;
 
-pub use read::{Loaded, load, read_yaml};
+pub use read::{Loaded, load, part, read_yaml};
 pub use schema::playbook_schema;

@@ -160,6 +160,11 @@ impl Place {
         Place { source: self.source.clone(), route: self.route.key(key) }
     }
 
+    /// The place that a JSON Pointer leads to from here.
+    pub fn pointer(&self, pointer: &str) -> Place {
+        Place { source: self.source.clone(), route: Route::from(format!("{}{pointer}", self.route.as_str())) }
+    }
+
     pub fn index(&self, index: usize) -> Place {
         Place { source: self.source.clone(), route: self.route.index(index) }
     }
