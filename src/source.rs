@@ -28,6 +28,8 @@ pub enum Part {
     Value,
     /// Bytes within the value's text, as it is after YAML's quoting has been taken off.
     Within(std::ops::Range<usize>),
+    /// Bytes of the file, for what has no route: the place does not matter but for its source.
+    Bytes(Span),
 }
 
 impl Source {
@@ -142,11 +144,15 @@ pub struct Place {
 impl Place {
     /// The bytes of the source that a message about this part of the place points at.
     pub fn span(&self, part: &Part) -> Span {
+        if let Part::Bytes(span) = part {
+            return *span; // Without an index: the file may be no YAML at all.
+        }
         let (key, value) = self.source.spans_of(&self.route);
         match part {
             Part::Key => key,
             Part::Value => value,
             Part::Within(range) => within(&self.source.text, value, range),
+            Part::Bytes(span) => *span,
         }
     }
 
