@@ -333,7 +333,7 @@ impl<'a> Engine<'a> {
     fn note_failure(&self, key: &StepKey, failure: &Failure, step: &Step) {
         let mut failures = self.tally.failures.borrow_mut();
         // The innermost failure says most; those around it only pass it on.
-        if !failures.iter().any(|(known, _)| known.as_str().starts_with(key.as_str())) {
+        if !failures.iter().any(|(known, _)| key.encloses(known)) {
             failures.push((key.clone(), failure.clone()));
         }
         if let Some(text) = &step.by_hand {
@@ -343,9 +343,21 @@ impl<'a> Engine<'a> {
 
     /// The step's failure was let pass: it is counted, but is not why the run fails.
     fn forgive(&self, key: &StepKey) {
-        self.tally.failures.borrow_mut().retain(|(known, _)| !known.as_str().starts_with(key.as_str()));
+        self.tally.failures.borrow_mut().retain(|(known, _)| !key.encloses(known));
         self.tally.by_hand.take();
         self.warn(format!("`{key}` failed, and `continue_on_failure` lets the run go on"));
+    }
+
+    /// Failures within a step that is tried again are not why the run fails.
+    fn forget_failures(&self, key: &StepKey) {
+        let before = self.tally.failures.borrow().len();
+        self.tally.failures.borrow_mut().retain(|(known, _)| !key.encloses(known));
+        let forgotten = before - self.tally.failures.borrow().len();
+        self.tally.failed.set(self.tally.failed.get().saturating_sub(forgotten));
+    }
+
+    fn no_failures(&self) -> bool {
+        self.tally.failures.borrow().is_empty()
     }
 
     fn mark_start(&self, step: &StepId) {

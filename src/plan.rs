@@ -386,3 +386,27 @@ pub enum RetryOn {
     Status(u16),
     StatusClass(u16),
 }
+
+impl Plan {
+    /// Ids of all steps of this file and of the files it uses.
+    pub fn step_ids(&self) -> Vec<String> {
+        fn collect(steps: &[Step], ids: &mut Vec<String>) {
+            for step in steps {
+                ids.push(step.id.to_string());
+                match &step.work {
+                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => collect(inner, ids),
+                    Work::Use { plan, .. } => ids.extend(plan.step_ids()),
+                    _ => {}
+                }
+                collect(&step.on_failure, ids);
+            }
+        }
+        let mut ids = Vec::new();
+        for list in [&self.steps, &self.on_failure, &self.finally] {
+            collect(list, &mut ids);
+        }
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+}

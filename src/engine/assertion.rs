@@ -143,7 +143,7 @@ fn query(
     let mut expectations = Vec::new();
     let mut all_hold = true;
     for predicate in predicates {
-        match predicate_holds(predicate, &found, answer, names) {
+        match predicate_holds(predicate, &found, names) {
             Ok((holds, expected)) => {
                 expectations.push(expected);
                 all_hold &= holds;
@@ -170,7 +170,7 @@ pub fn subject_values(subject: &Subject, answer: &Answer, names: &dyn Names) -> 
 }
 
 /// Whether it holds, and in words what was expected.
-fn predicate_holds(predicate: &Predicate, found: &[Value], answer: &Answer, names: &With) -> Result<(bool, String), String> {
+fn predicate_holds(predicate: &Predicate, found: &[Value], names: &With) -> Result<(bool, String), String> {
     let null = Value::null();
     let actual = found.first().unwrap_or(&null);
     let json = actual.expose();
@@ -255,9 +255,6 @@ fn predicate_holds(predicate: &Predicate, found: &[Value], answer: &Answer, name
         Predicate::LessOrEqual(template) => ordered(template, "at most", std::cmp::Ordering::is_le)?,
         Predicate::Greater(template) => ordered(template, "more than", std::cmp::Ordering::is_gt)?,
         Predicate::GreaterOrEqual(template) => ordered(template, "at least", std::cmp::Ordering::is_ge)?,
-    })
-    .inspect(|_| {
-        let _ = answer;
     })
 }
 

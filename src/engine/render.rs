@@ -90,7 +90,8 @@ fn body(written: &plan::Body, names: &dyn Names, folder: &Path) -> Result<http::
 /// A program with its private files, which go when the folder is dropped.
 pub struct ReadyProgram {
     pub command: exec::Command,
-    pub folder: Option<TemporaryFolder>,
+    /// Held for as long as the program runs.
+    _folder: Option<TemporaryFolder>,
 }
 
 pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result<ReadyProgram, RenderError> {
@@ -144,7 +145,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
         timeout: optional_duration(written.timeout.as_ref(), &names)?,
         max_output: written.max_output,
     };
-    Ok(ReadyProgram { command, folder: private })
+    Ok(ReadyProgram { command, _folder: private })
 }
 
 /// Rendered texts under their names; where a value is null the name is left out.

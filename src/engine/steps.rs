@@ -128,7 +128,7 @@ fn has_wanted_tag(step: &Step, here: &Place<'_>) -> bool {
 async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
     let Some(each) = &step.each else { return Ok(()) };
     let started = Instant::now();
-    let heading = title_of_loop(step, scope);
+    let heading = here.facts.mask(&title(step, scope));
     let list = match evaluate(&each.over, scope) {
         Ok(list) => list,
         Err(message) => {
@@ -169,7 +169,7 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
         Err(halt) => outcome_of(halt),
     };
     let detail = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
-    finish(step, &here.key, heading, outcome, 1, started.elapsed(), detail, Vec::new(), here, true);
+    finish(&here.key, heading, outcome, 1, started.elapsed(), detail, Vec::new(), here, true);
     ended
 }
 
@@ -198,10 +198,6 @@ fn names_in(step: &Step) -> Vec<String> {
         _ => {}
     }
     names
-}
-
-fn title_of_loop(step: &Step, scope: &Scope<'_>) -> String {
-    title(step, scope)
 }
 
 fn skip(step: &Step, key: StepKey, scope: &Scope<'_>, here: &Place<'_>, reason: String) {
@@ -255,7 +251,7 @@ async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
                 passed.captures.iter().map(|(name, value)| (name.clone(), masked(value.shown(), here))).collect()
             };
             let outcome = if rendered_only { StepOutcome::Rendered } else { StepOutcome::Passed };
-            finish(step, &here.key, heading, outcome, attempts, took, passed.detail, shown, here, composite);
+            finish(&here.key, heading, outcome, attempts, took, passed.detail, shown, here, composite);
             if here.outermost {
                 here.engine.mark_end(&step.id);
             }
@@ -263,7 +259,7 @@ async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
         }
         Err(halt) => {
             let outcome = outcome_of(&halt);
-            finish(step, &here.key, heading, outcome, attempts, took, None, Vec::new(), here, composite);
+            finish(&here.key, heading, outcome, attempts, took, None, Vec::new(), here, composite);
             after_failure(step, scope, here, halt).await
         }
     }
@@ -307,7 +303,7 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
 fn report_failure(step: &Step, heading: String, failure: Failure, started: Instant, here: &Place<'_>) -> Result<(), Halt> {
     begin(&here.key, &heading, step, here, false);
     let outcome = StepOutcome::Failed(failure.clone());
-    finish(step, &here.key, heading, outcome, 1, started.elapsed(), None, Vec::new(), here, false);
+    finish(&here.key, heading, outcome, 1, started.elapsed(), None, Vec::new(), here, false);
     here.engine.note_failure(&here.key, &failure, step);
     if here.facts.failure.borrow().is_none() {
         *here.facts.failure.borrow_mut() = Some((step.id.to_string(), failure.message.clone()));
@@ -331,7 +327,6 @@ fn begin(key: &StepKey, heading: &str, step: &Step, here: &Place<'_>, composite:
 
 #[allow(clippy::too_many_arguments)]
 fn finish(
-    _step: &Step,
     key: &StepKey,
     title: String,
     outcome: StepOutcome,
@@ -428,6 +423,10 @@ fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Pin<Bo
             });
             if let Err(halt) = here.engine.pause(&key, delay, &here.cancel).await {
                 return (Err(halt), attempt);
+            }
+            here.engine.forget_failures(&here.key);
+            if here.engine.no_failures() {
+                here.facts.failure.borrow_mut().take();
             }
             attempt += 1;
         }

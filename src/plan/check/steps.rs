@@ -5,7 +5,7 @@ use super::{DEEPEST_USE, Judge, judge};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::plan::{Loop, OnUnknown, Plan, Retry, RetryOn, Step, StepId, Work};
 use crate::playbook::document::{self, Backoff, Effect};
-use crate::playbook::{load, part};
+use crate::playbook::{is_kebab, kebab, load, part};
 use crate::source::{Part, Place};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -624,20 +624,4 @@ fn step_id(step: &document::Step) -> Option<String> {
         (None, Some(name)) => Some(kebab(name)).filter(|id| !id.is_empty()),
         (None, None) => None,
     }
-}
-
-fn is_kebab(id: &str) -> bool {
-    !id.is_empty() && id == kebab(id)
-}
-
-fn kebab(text: &str) -> String {
-    let mut id = String::new();
-    for c in text.chars() {
-        if c.is_ascii_alphanumeric() {
-            id.push(c.to_ascii_lowercase());
-        } else if !id.is_empty() && !id.ends_with('-') {
-            id.push('-');
-        }
-    }
-    id.trim_end_matches('-').to_string()
 }
