@@ -3,6 +3,8 @@
 
 pub mod exec;
 pub mod http;
+#[cfg(test)]
+mod loopback;
 mod temporary;
 
 pub use temporary::TemporaryFolder;
@@ -78,4 +80,13 @@ impl Cancel {
 pub struct Leave<'a> {
     pub grant: &'a Grant,
     pub cancel: &'a Cancel,
+}
+
+/// Bytes for people: `10 MiB`, `512 bytes`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
 }

@@ -1,0 +1,1 @@
+//! Rules against URLs, names and files; properties against a simple matcher.
