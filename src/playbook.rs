@@ -3,6 +3,8 @@
 
 pub mod document;
 mod extend;
+mod foreign;
+mod forms;
 mod gate;
 mod read;
 mod schema;

@@ -9,6 +9,7 @@ use super::syntax;
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source, Span};
 use saphyr_parser::{Event, Parser, ScalarStyle};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -19,6 +20,9 @@ pub const DEPTH: usize = 64;
 pub const SIZE: usize = 8 * 1024 * 1024;
 /// How many keys and values a file may have. 20,000 steps of 25 lines have about as many.
 const NODES: usize = 1_000_000;
+/// How often a file is looked at again after a value that is no YAML, and how large it may be for that.
+const ROUNDS: usize = 20;
+const ROUNDS_SIZE: usize = 1024 * 1024;
 /// How many mistakes are told; a file with more of them is probably none of ours.
 const MISTAKES: usize = 100;
 
@@ -27,40 +31,61 @@ const MISTAKES: usize = 100;
 pub struct Passed {
     /// Some key or item has no value, or `null`.
     pub nulls: bool,
+    /// There is nothing but comments.
+    pub empty: bool,
 }
 
 /// Judges a text; every mistake is told as far as it can be read.
 pub fn check(source: &Arc<Source>) -> Result<Passed, Vec<Diagnostic>> {
-    let mut gate = Gate {
-        source,
-        offsets: Offsets::new(&source.text),
-        frames: Vec::new(),
-        ignored: None,
-        nodes: 0,
-        documents: 0,
-        passed: Passed::default(),
-        mistakes: Vec::new(),
-    };
-    gate.characters();
-    if gate.mistakes.is_empty() {
-        for event in Parser::new_from_str(&source.text) {
-            let go_on = match event {
-                Ok((event, span)) => {
-                    let span = gate.offsets.span(&span.start, &span.end);
-                    gate.event(event, span)
-                }
-                Err(error) => {
-                    let at = gate.offsets.byte(error.marker().index());
-                    gate.mistakes.push(syntax::explain(source, at, error.info()));
-                    false
-                }
-            };
-            if !go_on || gate.mistakes.len() >= MISTAKES {
-                break;
-            }
-        }
+    let strange = characters(source);
+    if !strange.is_empty() {
+        return Err(strange);
     }
-    if gate.mistakes.is_empty() { Ok(gate.passed) } else { Err(gate.mistakes) }
+    let mut text = Cow::Borrowed(source.text.as_str());
+    let mut told = Vec::new();
+    let (passed, mistakes) = loop {
+        let mut gate = Gate::new(source, &text);
+        let Some(stopped) = gate.read() else {
+            gate.passed.empty = gate.nodes == 0;
+            break (gate.passed, gate.mistakes);
+        };
+        // Where one value is what the parser cannot read, it is blanked out, and the rest is looked at all the same.
+        let rest = stopped.value.and_then(|value| blanked(&text, value));
+        let mistakes = gate.mistakes;
+        told.push(stopped.told);
+        match rest {
+            Some(rest) if told.len() < ROUNDS && rest.len() <= ROUNDS_SIZE => text = Cow::Owned(rest),
+            _ => break (Passed::default(), mistakes),
+        }
+    };
+    told.extend(mistakes);
+    told.sort_by_key(|told| told.labels[0].place.span(&told.labels[0].part));
+    // The rest of a line with a template without quotes is often no YAML either: that is one mistake, not two.
+    told.dedup_by(|two, one| one.code == two.code && one.labels[0].part == two.labels[0].part);
+    if told.is_empty() { Ok(passed) } else { Err(told) }
+}
+
+/// The text with a value made a word of the same length; `None` where that changes nothing.
+fn blanked(text: &str, value: Span) -> Option<String> {
+    let old = text.get(value.start..value.end)?;
+    let new: String = old.chars().map(|c| if c.is_ascii() && c != '\n' && c != '\r' { 'x' } else { c }).collect();
+    (new != old).then(|| format!("{}{new}{}", &text[..value.start], &text[value.end..]))
+}
+
+/// Characters that one of the two parsers takes for a line break and the other does not, and the like.
+fn characters(source: &Arc<Source>) -> Vec<Diagnostic> {
+    let bad = |c: char| match c {
+        '\t' | '\n' | '\r' => false,
+        '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
+        _ => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
+    };
+    let tell = |(at, c): (usize, &str)| {
+        let name = format!("U+{:04X}", c.chars().next().unwrap_or_default() as u32);
+        let message = format!("the character {name} may not stand in a playbook as it is");
+        let help = format!("where it is meant, write it as an escape in double quotes: \"\\u{}\"", &name[2..]);
+        mistake(source, "yaml-character", message, Span::new(at, at + c.len())).help(help)
+    };
+    source.text.match_indices(bad).take(MISTAKES).map(tell).collect()
 }
 
 /// An error at bytes of the text, for what has no route.
@@ -76,11 +101,23 @@ enum Frame<'a> {
         keys: HashMap<std::borrow::Cow<'a, str>, Span>,
         at_key: bool,
     },
-    List,
+    List {
+        start: usize,
+    },
+}
+
+impl Frame<'_> {
+    fn start(&self) -> usize {
+        match self {
+            Frame::Map { start, .. } | Frame::List { start } => *start,
+        }
+    }
 }
 
 struct Gate<'a> {
     source: &'a Arc<Source>,
+    /// The source's text, or that with some values blanked out.
+    text: &'a str,
     offsets: Offsets<'a>,
     frames: Vec<Frame<'a>>,
     /// Nothing is judged until there are fewer frames than this: they belong to a mistake that has been told.
@@ -92,22 +129,48 @@ struct Gate<'a> {
 }
 
 impl<'a> Gate<'a> {
+    fn new(source: &'a Arc<Source>, text: &'a str) -> Gate<'a> {
+        Gate {
+            source,
+            text,
+            offsets: Offsets::new(text),
+            frames: Vec::new(),
+            ignored: None,
+            nodes: 0,
+            documents: 0,
+            passed: Passed::default(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Reads to the end, or to what is no YAML.
+    fn read(&mut self) -> Option<syntax::Explained> {
+        for event in Parser::new_from_str(self.text) {
+            match event {
+                Ok((event, span)) => {
+                    let span = self.offsets.span(&span.start, &span.end);
+                    if !self.event(event, span) || self.mistakes.len() >= MISTAKES {
+                        return None;
+                    }
+                }
+                // The parser would go on giving the same error for ever.
+                Err(error) => {
+                    let at = self.offsets.byte(error.marker().index());
+                    let open: Vec<usize> = self.frames.iter().map(Frame::start).collect();
+                    return Some(syntax::explain(self.source, self.text, at, error.info(), &open));
+                }
+            }
+        }
+        None
+    }
+
     fn tell(&mut self, code: &'static str, message: impl Into<String>, span: Span, help: &str) {
         self.mistakes.push(mistake(self.source, code, message, span).help(help));
     }
 
-    /// Characters that one of the two parsers takes for a line break and the other does not, and the like.
-    fn characters(&mut self) {
-        let bad = |c: char| match c {
-            '\t' | '\n' | '\r' => false,
-            '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
-            _ => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
-        };
-        for (at, c) in self.source.text.match_indices(bad).take(MISTAKES) {
-            let name = format!("U+{:04X}", c.chars().next().unwrap_or_default() as u32);
-            let message = format!("the character {name} may not stand in a playbook as it is");
-            let help = format!("where it is meant, write it as an escape in double quotes: \"\\u{}\"", &name[2..]);
-            self.mistakes.push(mistake(self.source, "yaml-character", message, Span::new(at, at + c.len())).help(help));
+    fn also(&mut self, help: String) {
+        if let Some(told) = self.mistakes.last_mut() {
+            told.help.push(help);
         }
     }
 
@@ -115,7 +178,9 @@ impl<'a> Gate<'a> {
     fn event(&mut self, event: Event<'a>, span: Span) -> bool {
         if let Some(least) = self.ignored {
             match event {
-                Event::MappingStart(..) | Event::SequenceStart(..) => self.frames.push(Frame::List),
+                Event::MappingStart(..) | Event::SequenceStart(..) => {
+                    self.frames.push(Frame::List { start: span.start })
+                }
                 Event::MappingEnd | Event::SequenceEnd => {
                     self.frames.pop();
                 }
@@ -158,7 +223,7 @@ impl<'a> Gate<'a> {
                 if self.node(None, span) {
                     self.key_is_no_text(span);
                 }
-                self.frames.push(Frame::List);
+                self.frames.push(Frame::List { start: span.start });
             }
             Event::MappingStart(anchor, tag) => {
                 self.properties(anchor, tag.is_some(), span);
@@ -187,7 +252,7 @@ impl<'a> Gate<'a> {
     }
 
     /// Takes note of a node in the map or list it stands in; says whether it stands where a key does.
-    fn node(&mut self, scalar: Option<(std::borrow::Cow<'a, str>, bool)>, span: Span) -> bool {
+    fn node(&mut self, scalar: Option<(Cow<'a, str>, bool)>, span: Span) -> bool {
         self.nodes += 1;
         let Some(Frame::Map { keys, at_key, .. }) = self.frames.last_mut() else { return false };
         if !*at_key {
@@ -221,19 +286,26 @@ impl<'a> Gate<'a> {
     /// Anchors and tags, which any node may carry.
     fn properties(&mut self, anchor: usize, tagged: bool, span: Span) {
         if anchor != 0 {
-            let help =
-                "write the value out where it is used, or put it into `vars`; text that begins with `&` needs quotes";
+            let help = "write the value out where it is used, or put it into `vars`";
             self.tell("yaml-alias", "anchors (`&name`) are not part of a playbook", span, help);
+            self.also(format!("if it is meant as text, {}", syntax::quote(self.source, span.start)));
         }
         if tagged {
-            let help = "leave the tag away; text that begins with `!` needs quotes";
-            self.tell("yaml-tag", "tags (`!name`) are not part of a playbook", span, help);
+            let help =
+                format!("leave the tag away; if it is meant as text, {}", syntax::quote(self.source, span.start));
+            self.tell("yaml-tag", "tags (`!name`) are not part of a playbook", span, &help);
         }
     }
 
     fn alias(&mut self, span: Span) {
-        let help = "write the value out here, or put it into `vars`; text that begins with `*` needs quotes";
-        self.tell("yaml-alias", "aliases (`*name`) are not part of a playbook", span, help);
+        let quote = syntax::quote(self.source, span.start);
+        self.tell(
+            "yaml-alias",
+            "aliases (`*name`) are not part of a playbook",
+            span,
+            "write the value out here, or put it into `vars`",
+        );
+        self.also(format!("if it is meant as text, {quote}"));
     }
 
     fn directives(&mut self, span: Span) {
@@ -248,11 +320,11 @@ impl<'a> Gate<'a> {
     fn key_is_no_text(&mut self, span: Span) {
         self.ignored = Some(self.frames.len());
         let outer = match self.frames.last() {
-            Some(Frame::Map { start, .. }) => *start,
-            _ => span.start,
+            Some(frame) => frame.start(),
+            None => span.start,
         };
-        if self.source.text[outer..].starts_with("{{") {
-            self.mistakes.push(syntax::unquoted(self.source, outer));
+        if self.text[outer..].starts_with("{{") {
+            self.mistakes.push(syntax::unquoted(self.source, self.text, outer).told);
         } else {
             self.tell("yaml-key", "a key must be a text", span, "write the key as a word, in quotes where needed");
         }

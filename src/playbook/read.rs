@@ -2,7 +2,7 @@
 //! Deliberately knows no key but by the types; variants are laid over their bases in `extend`.
 
 use super::document::{Playbook, Step};
-use super::{gate, schema, shape, spans};
+use super::{gate, schema, shape, spans, syntax};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::source::{Part, Place, Route, Source, Span};
 use schemars::JsonSchema;
@@ -114,9 +114,10 @@ fn suggest(told: Diagnostic, folder: &Path, wanted: &str) -> Diagnostic {
         entries.take(10_000).flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     names.sort();
-    let stem = wanted.rsplit_once('.').map_or(wanted, |(stem, _)| stem);
-    let same_stem = names.iter().find(|name| name.rsplit_once('.').is_some_and(|(known, _)| known == stem));
-    match same_stem.map(String::as_str).or_else(|| nearest(wanted, names.iter().map(String::as_str))) {
+    let stem = |name: &'_ str| name.rsplit_once('.').map_or(name.to_string(), |(stem, _)| stem.to_string());
+    let stems: Vec<String> = names.iter().map(|name| stem(name)).collect();
+    let near = nearest(&stem(wanted), stems.iter().map(String::as_str));
+    match near.and_then(|near| names.iter().find(|name| stem(name) == near)) {
         Some(near) => told.help(format!("did you mean `{near}`?")),
         None if names.is_empty() => told,
         None => {
@@ -150,6 +151,10 @@ fn tidy(path: &Path) -> PathBuf {
 /// Reads a source as a type: the gate, serde, and on the error path the walk that finds every mistake.
 pub fn parse<T: DeserializeOwned + JsonSchema>(source: &Arc<Source>) -> Result<T, Vec<Diagnostic>> {
     let passed = gate::check(source)?;
+    let root = Place { source: source.clone(), route: Route::root() };
+    if passed.empty {
+        return Err(vec![Diagnostic::error("empty-file", format!("`{}` says nothing", source.name), &root)]);
+    }
     let outcome = serde_yaml::from_str::<T>(&source.text);
     if let Ok(document) = outcome
         && !passed.nulls
@@ -158,28 +163,39 @@ pub fn parse<T: DeserializeOwned + JsonSchema>(source: &Arc<Source>) -> Result<T
     }
     let outcome = serde_yaml::from_str::<T>(&source.text);
     let root = Place { source: source.clone(), route: Route::root() };
-    let json =
-        serde_yaml::from_str::<Json>(&source.text).map_err(|error| vec![located("yaml-syntax", source, &error)])?;
+    let json = serde_yaml::from_str::<Json>(&source.text).map_err(|error| vec![libyaml(source, &error)])?;
     let mistakes = shape::walk(&json, &schema::schema_of::<T>(), &root);
     match outcome {
         Ok(document) if mistakes.is_empty() => Ok(document),
-        Err(error) if mistakes.is_empty() => Err(vec![located("wrong-shape", source, &error)]),
+        Err(error) if mistakes.is_empty() => Err(vec![located(source, &error)]),
         _ => Err(mistakes),
     }
 }
 
+fn libyaml(source: &Arc<Source>, error: &serde_yaml::Error) -> Diagnostic {
+    let (message, at) = words(source, error);
+    syntax::explain(source, &source.text, at, &message, &[]).told
+}
+
 /// serde_yaml's own words, at the place it names.
-fn located(code: &'static str, source: &Arc<Source>, error: &serde_yaml::Error) -> Diagnostic {
+fn located(source: &Arc<Source>, error: &serde_yaml::Error) -> Diagnostic {
+    let (message, at) = words(source, error);
+    gate::mistake(source, "wrong-shape", message, Span::new(at, at))
+}
+
+/// What serde_yaml says without its places, and the place as a byte.
+fn words(source: &Arc<Source>, error: &serde_yaml::Error) -> (String, usize) {
     let mut message = error.to_string();
-    let mut at = Span::new(0, 0);
-    if let Some(location) = error.location() {
-        let tail = format!(" at line {} column {}", location.line(), location.column());
-        message = message.replace(&tail, "");
-        let line: usize = source.text.split_inclusive('\n').take(location.line() - 1).map(str::len).sum();
-        let column = source.text[line..].chars().take(location.column() - 1).map(char::len_utf8).sum::<usize>();
-        at = Span::new(line + column, line + column);
+    while let Some((before, after)) = message.split_once(" at line ") {
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let after = after.strip_prefix(" column ").unwrap_or(after).trim_start_matches(|c: char| c.is_ascii_digit());
+        message = format!("{before}{after}");
     }
-    gate::mistake(source, code, message, at)
+    let Some(location) = error.location() else { return (message, 0) };
+    let starts = std::iter::once(0).chain(source.text.match_indices('\n').map(|(at, _)| at + 1));
+    let line = starts.clone().nth(location.line().saturating_sub(1)).unwrap_or(source.text.len());
+    let column: usize = source.text[line..].chars().take(location.column().saturating_sub(1)).map(char::len_utf8).sum();
+    (message, line + column)
 }
 
 /// Refuses a playbook of more steps than anyone can have meant.

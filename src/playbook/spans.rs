@@ -55,7 +55,7 @@ pub fn index(text: &str) -> SpanIndex {
             Event::MappingStart(..) | Event::SequenceStart(..) => first_line(text, span.start),
             Event::Alias(_) => span,
             Event::MappingEnd | Event::SequenceEnd => {
-                frames.pop();
+                close(text, span.end, frames.pop(), &mut index);
                 continue;
             }
             _ => continue,
@@ -91,6 +91,20 @@ pub fn index(text: &str) -> SpanIndex {
         }
     }
     index
+}
+
+/// A map or list in brackets is known in full once it ends, as long as it is on one line.
+fn close(text: &str, end: usize, frame: Option<Frame>, index: &mut SpanIndex) {
+    let Some(Frame::Map { route, .. } | Frame::List { route, .. }) = frame else { return };
+    let Some((key, value)) = index.get_mut(&route) else { return };
+    let written = text.get(value.start..end).unwrap_or_default();
+    if written.starts_with(['[', '{']) && written.ends_with([']', '}']) && !written.contains('\n') {
+        let item = *key == *value;
+        value.end = end;
+        if item {
+            *key = *value;
+        }
+    }
 }
 
 /// A block scalar's span runs into the next line's indentation; white space at its end is none of it.
