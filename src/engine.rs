@@ -83,7 +83,13 @@ struct Tally {
 }
 
 impl<'a> Engine<'a> {
-    pub fn new(ledger: &'a dyn Ledger, hands: Hands, sink: &'a dyn Sink, options: Options, signals: Signals) -> Engine<'a> {
+    pub fn new(
+        ledger: &'a dyn Ledger,
+        hands: Hands,
+        sink: &'a dyn Sink,
+        options: Options,
+        signals: Signals,
+    ) -> Engine<'a> {
         Engine { ledger, hands, sink, options, signals, tally: Tally::default() }
     }
 
@@ -166,7 +172,8 @@ impl<'a> Engine<'a> {
             help: Vec::new(),
         };
         for (name, setting) in &plan.vars {
-            let value = attempt::evaluate(setting, scope).map_err(|message| failed(format!("var `{name}`"), message))?;
+            let value =
+                attempt::evaluate(setting, scope).map_err(|message| failed(format!("var `{name}`"), message))?;
             scope.define(name, value);
         }
         match &plan.lock {

@@ -240,6 +240,8 @@ pub struct Exec {
     pub env: Vec<(String, Template)>,
     pub stdin: Option<Template>,
     pub files: Vec<(String, Template)>,
+    /// Whether it needs its private folder: it has files in it, or reads `files.dir`.
+    pub needs_folder: bool,
     pub cwd: Option<Template>,
     pub timeout: Option<Template>,
     /// Bytes of each of standard output and standard error.

@@ -64,11 +64,14 @@ impl World {
 }
 
 /// `runbook world FILE`: plays until ended; prints where it listens.
-pub fn serve(_file: &Path) -> Result<(), WorldError> {
+pub fn serve(_file: &Path, _port: u16, _keep: bool) -> Result<(), WorldError> {
     todo!()
 }
 
 /// What a world's program runs (`runbook world-program`): asks the world, plays the answer. Gives the exit code.
 pub fn play_program(_address: &str, _name: &str, _argv: Vec<String>) -> i32 {
+    todo!()
+}
+pub fn world_schema() -> Json {
     todo!()
 }

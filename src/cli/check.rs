@@ -38,7 +38,10 @@ pub fn check(arguments: &CheckArguments) -> Exit {
             }
             if !broken {
                 let count = files.len();
-                super::print_line(&format!("{count} {} fine", if count == 1 { "playbook is" } else { "playbooks are" }));
+                super::print_line(&format!(
+                    "{count} {} fine",
+                    if count == 1 { "playbook is" } else { "playbooks are" }
+                ));
             }
         }
         CheckOutput::Json => {
@@ -78,8 +81,8 @@ fn playbooks_below(folder: &Path, files: &mut Vec<PathBuf>) {
         if kind.is_dir() && !hidden {
             playbooks_below(&path, files);
         } else if kind.is_file() && matches!(path.extension().and_then(|end| end.to_str()), Some("yaml" | "yml")) {
-            let says_so = std::fs::read_to_string(&path)
-                .is_ok_and(|text| text.lines().any(|line| line.starts_with("runbook:")));
+            let says_so =
+                std::fs::read_to_string(&path).is_ok_and(|text| text.lines().any(|line| line.starts_with("runbook:")));
             if says_so {
                 files.push(path);
             }

@@ -25,7 +25,9 @@ pub fn tell_panics(masker: &Masker) {
             .map(ToString::to_string)
             .or_else(|| panic.payload().downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        let text = format!("error: this is a fault of runbook's own{place}: {what}\nhelp: please report it with the playbook that shows it");
+        let text = format!(
+            "error: this is a fault of runbook's own{place}: {what}\nhelp: please report it with the playbook that shows it"
+        );
         super::tell(&masker.mask(&text));
     }));
 }

@@ -3,9 +3,9 @@
 
 use super::RunArguments;
 use super::person::Terminal;
-use crate::playbook::document::InputType;
 use crate::plan::inputs::{from_text, judge};
 use crate::plan::{Input, Plan};
+use crate::playbook::document::InputType;
 use crate::secret::{Masker, Origin};
 use crate::value::Value;
 use crate::world::World;
@@ -16,7 +16,12 @@ use std::sync::Arc;
 pub struct Faults(pub Vec<String>);
 
 /// Every input's value, or every fault.
-pub fn resolve(plan: &Plan, arguments: &RunArguments, world: Option<&World>, masker: &Masker) -> Result<Vec<(String, Value)>, Faults> {
+pub fn resolve(
+    plan: &Plan,
+    arguments: &RunArguments,
+    world: Option<&World>,
+    masker: &Masker,
+) -> Result<Vec<(String, Value)>, Faults> {
     let mut faults = Vec::new();
     let given = given(plan, arguments, masker, &mut faults);
     let mut known: Map<String, Json> = Map::new();
@@ -81,7 +86,9 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
                     Some(env) => format!("put it into the environment variable `{env}`"),
                     None => "give it by an --inputs file or at the prompt".into(),
                 };
-                faults.push(format!("input `{name}` is a secret, and a command line can be read by every process of the machine: {way}"));
+                faults.push(format!(
+                    "input `{name}` is a secret, and a command line can be read by every process of the machine: {way}"
+                ));
             }
             Some(input) => match from_text(input, &text) {
                 Ok(json) => {
@@ -98,7 +105,8 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
             }
         }
     }
-    let unknown: Vec<String> = given.keys().filter(|name| !plan.inputs.iter().any(|input| input.name == **name)).cloned().collect();
+    let unknown: Vec<String> =
+        given.keys().filter(|name| !plan.inputs.iter().any(|input| input.name == **name)).cloned().collect();
     for name in unknown {
         given.remove(&name);
         let names: Vec<&str> = plan.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -180,7 +188,9 @@ fn value_of(
     let Some(terminal) = terminal else { return Err(format!("nobody gives it: {}", ways(input))) };
     let question = input.prompt.clone().unwrap_or_else(|| input.name.clone());
     loop {
-        let text = terminal.ask(&question, input.kind == InputType::Secret).map_err(|error| format!("it cannot be asked for: {error}"))?;
+        let text = terminal
+            .ask(&question, input.kind == InputType::Secret)
+            .map_err(|error| format!("it cannot be asked for: {error}"))?;
         masker.learn(&text);
         match from_text(input, &text) {
             Ok(json) => return Ok(json),
@@ -212,7 +222,8 @@ fn output_of(argv: &[String]) -> Result<String, String> {
     if !output.status.success() {
         return Err(format!("the command `{program}` ended with {}", output.status));
     }
-    let text = String::from_utf8(output.stdout).map_err(|_| format!("the command `{program}` printed what is not UTF-8"))?;
+    let text =
+        String::from_utf8(output.stdout).map_err(|_| format!("the command `{program}` printed what is not UTF-8"))?;
     Ok(without_newline(text))
 }
 

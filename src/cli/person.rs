@@ -2,8 +2,8 @@
 //! The only file that names `rpassword`.
 
 use crate::engine::ledger::{Ask, Decision, Person};
-use crate::playbook::document::InputType;
 use crate::plan;
+use crate::playbook::document::InputType;
 use crate::secret::{Masker, Origin, Secret};
 use crate::value::Value;
 use crate::world::World;
@@ -65,7 +65,11 @@ impl Person for Operator {
 
 impl Operator {
     async fn confirm(&self, step: &str, message: &str, phrase: Option<&str>, next: &[String]) -> Decision {
-        let approved = |reason: &str| Decision::Approved { by: self.actor.clone(), at: SystemTime::now(), reason: Some(reason.into()) };
+        let approved = |reason: &str| Decision::Approved {
+            by: self.actor.clone(),
+            at: SystemTime::now(),
+            reason: Some(reason.into()),
+        };
         if self.approve_all {
             return approved("--approve-all");
         }
@@ -121,7 +125,10 @@ impl Operator {
             return self.done(if flagged { &self.actor } else { "the world" }, fields, &json!({}));
         }
         let Some(terminal) = self.terminal else {
-            let help = format!("`{step}` is done by a person: run it at a terminal{}", if fields.is_empty() { format!(", or say that it is done: `--approve {step}`") } else { String::new() });
+            let help = format!(
+                "`{step}` is done by a person: run it at a terminal{}",
+                if fields.is_empty() { format!(", or say that it is done: `--approve {step}`") } else { String::new() }
+            );
             return Decision::Nobody { help };
         };
         super::tell(&self.masker.mask(&format!("\n{}\n", crate::report::neutral(instructions).trim_end())));
@@ -131,7 +138,9 @@ impl Operator {
             loop {
                 let text = match on_terminal(terminal, question.clone(), field.kind == InputType::Secret).await {
                     Ok(text) => text,
-                    Err(error) => return Decision::Nobody { help: format!("the question could not be asked: {error}") },
+                    Err(error) => {
+                        return Decision::Nobody { help: format!("the question could not be asked: {error}") };
+                    }
                 };
                 if field.kind == InputType::Secret {
                     self.masker.learn(&text);
@@ -169,7 +178,8 @@ impl Operator {
             {
                 self.masker.learn(text);
             }
-            let json = if given.is_null() && field.default.is_some() { Ok(Json::Null) } else { judge_answer(field, given) };
+            let json =
+                if given.is_null() && field.default.is_some() { Ok(Json::Null) } else { judge_answer(field, given) };
             match json {
                 Ok(json) if field.kind == InputType::Secret && !json.is_null() => {
                     let origin = Arc::new(Origin { name: field.name.clone(), to: None });
@@ -188,7 +198,9 @@ impl Operator {
         let Some(terminal) = self.terminal else {
             return Decision::Nobody { help: format!("look whether `{step}` took effect") };
         };
-        let text = format!("\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on\n  a  end the run here");
+        let text = format!(
+            "\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on\n  a  end the run here"
+        );
         super::tell(&self.masker.mask(&crate::report::neutral(&text)));
         match on_terminal(terminal, "r, h or a".into(), false).await.unwrap_or_default().trim() {
             "r" => Decision::Redo { by: self.actor.clone() },
@@ -201,7 +213,9 @@ impl Operator {
 
 /// Reading a line blocks, so it is done beside the runtime, which goes on hearing signals.
 async fn on_terminal(terminal: Terminal, question: String, unseen: bool) -> std::io::Result<String> {
-    tokio::task::spawn_blocking(move || terminal.ask(&question, unseen)).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    tokio::task::spawn_blocking(move || terminal.ask(&question, unseen))
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }
 
 fn judge_answer(field: &plan::Ask, json: &Json) -> Result<Json, String> {
@@ -219,8 +233,12 @@ fn judge_answer(field: &plan::Ask, json: &Json) -> Result<Json, String> {
         return Err(format!("it does not match `{}`", field.pattern.as_ref().map_or("", |pattern| pattern.as_str())));
     }
     let typed = match field.kind {
-        InputType::Integer => text.trim().parse::<i64>().map(Json::from).map_err(|_| "it is not a whole number".to_string())?,
-        InputType::Number => text.trim().parse::<f64>().map(Json::from).map_err(|_| "it is not a number".to_string())?,
+        InputType::Integer => {
+            text.trim().parse::<i64>().map(Json::from).map_err(|_| "it is not a whole number".to_string())?
+        }
+        InputType::Number => {
+            text.trim().parse::<f64>().map(Json::from).map_err(|_| "it is not a number".to_string())?
+        }
         InputType::Boolean => match text.trim() {
             "true" | "yes" | "y" => Json::Bool(true),
             "false" | "no" | "n" => Json::Bool(false),
@@ -230,7 +248,8 @@ fn judge_answer(field: &plan::Ask, json: &Json) -> Result<Json, String> {
         _ => Json::String(text),
     };
     if field.one_of.as_ref().is_some_and(|choices| !choices.contains(&typed)) {
-        let shown: Vec<String> = field.one_of.iter().flatten().map(|choice| format!("`{}`", crate::value::text_of(choice))).collect();
+        let shown: Vec<String> =
+            field.one_of.iter().flatten().map(|choice| format!("`{}`", crate::value::text_of(choice))).collect();
         return Err(format!("it is none of {}", shown.join(", ")));
     }
     Ok(typed)

@@ -137,7 +137,9 @@ fn reporter(kind: OutputKind, masker: &Masker) -> Box<dyn Reporter> {
 /// `--until` and `--approve` name steps; one that does not exist is a typo that would go unnoticed.
 fn unknown_ids(plan: &Plan, arguments: &RunArguments) -> Option<String> {
     let ids = plan.step_ids();
-    for (flag, id) in arguments.until.iter().map(|id| ("--until", id)).chain(arguments.approve.iter().map(|id| ("--approve", id))) {
+    for (flag, id) in
+        arguments.until.iter().map(|id| ("--until", id)).chain(arguments.approve.iter().map(|id| ("--approve", id)))
+    {
         if !ids.iter().any(|known| known == id) {
             let hint = crate::diagnostic::nearest(id, ids.iter().map(String::as_str));
             let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -150,7 +152,11 @@ fn unknown_ids(plan: &Plan, arguments: &RunArguments) -> Option<String> {
 /// The role that the SOP requires, attested by the operator.
 fn attest(plan: &Plan, arguments: &RunArguments, world: Option<&World>) -> Result<(), Exit> {
     let Some(role) = &plan.required_role else { return Ok(()) };
-    if arguments.dry_run || arguments.approve_all || world.is_some_and(World::approves_all) || arguments.role.as_ref() == Some(role) {
+    if arguments.dry_run
+        || arguments.approve_all
+        || world.is_some_and(World::approves_all)
+        || arguments.role.as_ref() == Some(role)
+    {
         return Ok(());
     }
     if let Some(held) = &arguments.role {
@@ -171,5 +177,6 @@ fn attest(plan: &Plan, arguments: &RunArguments, world: Option<&World>) -> Resul
 fn write_state(world: &World, path: &std::path::Path) -> Result<(), String> {
     let state = world.state().map_err(|error| format!("the world's state cannot be had: {error}"))?;
     let text = serde_json::to_string_pretty(&state).unwrap_or_default();
-    std::fs::write(path, text + "\n").map_err(|error| format!("the world's state cannot be written to {}: {error}", path.display()))
+    std::fs::write(path, text + "\n")
+        .map_err(|error| format!("the world's state cannot be written to {}: {error}", path.display()))
 }

@@ -22,13 +22,18 @@ pub fn listen() -> Signals {
             // Without listeners the system's own way of ending a process stays; the senders must live on all the same.
             return std::future::pending().await;
         };
-        let mut next = async || tokio::select! {
-            _ = int.recv() => "interrupted",
-            _ = term.recv() => "asked to end",
-            _ = hup.recv() => "the terminal is gone",
+        let mut next = async || {
+            tokio::select! {
+                _ = int.recv() => "interrupted",
+                _ = term.recv() => "asked to end",
+                _ = hup.recv() => "the terminal is gone",
+            }
         };
         let why = next().await;
-        super::tell(&format!("\n{why}: the step in flight may end ({} s), then `finally` runs; once more ends at once", GRACE.as_secs()));
+        super::tell(&format!(
+            "\n{why}: the step in flight may end ({} s), then `finally` runs; once more ends at once",
+            GRACE.as_secs()
+        ));
         let _ = interrupt.send(true);
         tokio::select! {
             () = tokio::time::sleep(GRACE) => {

@@ -20,9 +20,10 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
                 None => Ok(None),
                 Some(template) => public_text(template, scope, "the phrase").map(Some),
             };
-            message.render_text(scope).map_err(|error| error.to_string()).and_then(|message| {
-                Ok((text_of(&message.shown()), phrase.map_err(|error| error.to_string())?))
-            })
+            message
+                .render_text(scope)
+                .map_err(|error| error.to_string())
+                .and_then(|message| Ok((text_of(&message.shown()), phrase.map_err(|error| error.to_string())?)))
         }
         Work::Manual { instructions, .. } => instructions
             .render_text(scope)
@@ -37,7 +38,11 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
     if here.engine.options.dry_run {
         let output = Value::plain(json!({"by": "nobody (dry run)", "at": scope_now(scope), "answers": {}}));
         here.engine.unborn(step);
-        return Ok(Attempted::Passed(Passed { output: Some(output), captures: Vec::new(), detail: Some("would ask".into()) }));
+        return Ok(Attempted::Passed(Passed {
+            output: Some(output),
+            captures: Vec::new(),
+            detail: Some("would ask".into()),
+        }));
     }
     let next = here.engine.steps_after(here.plan, step);
     let ask = match &step.work {
@@ -98,9 +103,11 @@ pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
     let decision = here.engine.ledger.decision(&here.key, &ask).await.map_err(halted)?;
     match decision {
         Decision::Redo { .. } => rerun(failure).await,
-        Decision::Happened { by } => Ok(Passed { detail: Some(format!("had happened, says {by}")), ..Passed::default() }),
+        Decision::Happened { by } => {
+            Ok(Passed { detail: Some(format!("had happened, says {by}")), ..Passed::default() })
+        }
         Decision::Abandon { .. } => Err(Halt::Failed(here.key.clone(), failure)),
-        _ => Err(Halt::Unknown(here.key.clone(), failure)),
+        _ => Err(Halt::Unknown(failure)),
     }
 }
 

@@ -63,7 +63,11 @@ fn holds(claim: &Claim, answer: &Answer, names: &With) -> Result<(), (String, St
         },
         Claim::Query { subject, predicates, not } => query(subject, predicates, *not, answer, names),
         Claim::Schema { file, validator } => {
-            let faults = crate::plan::schema::faults(&validator.0, answer.json.expose(), answer.hidden || answer.json.is_secret());
+            let faults = crate::plan::schema::faults(
+                &validator.0,
+                answer.json.expose(),
+                answer.hidden || answer.json.is_secret(),
+            );
             if faults.is_empty() { Ok(()) } else { Err((format!("valid under `{file}`"), faults.join("; "))) }
         }
     }
@@ -120,7 +124,8 @@ fn query(
     answer: &Answer,
     names: &With,
 ) -> Result<(), (String, String)> {
-    let found = subject_values(subject, answer, names).map_err(|error| ("a result".to_string(), format!("an error: {error}")))?;
+    let found = subject_values(subject, answer, names)
+        .map_err(|error| ("a result".to_string(), format!("an error: {error}")))?;
     let first = found.first();
     let actual = || match first {
         None => match subject {
@@ -247,6 +252,7 @@ fn predicate_holds(predicate: &Predicate, found: &[Value], names: &With) -> Resu
             let count = match (found, json) {
                 ([_], Json::Array(items)) => items.len(),
                 ([_], Json::Object(map)) => map.len(),
+                ([_], Json::String(text)) => text.chars().count(),
                 _ => found.len(),
             };
             (value.expose().as_u64() == Some(count as u64), format!("{} of them (there are {count})", shown(&value)))

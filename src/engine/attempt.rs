@@ -9,8 +9,8 @@ use super::scope::{Scope, With};
 use super::steps::Place as Here;
 use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
-use crate::playbook::document::Effect;
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
+use crate::playbook::document::Effect;
 use crate::value::{Names, Value, shape_of};
 use serde_json::{Value as Json, json};
 use std::time::{Duration, Instant};
@@ -69,7 +69,8 @@ async fn pages(
     for _ in 0..paginate.max_pages {
         request.query.retain(|(name, _)| *name != paginate.query);
         request.query.push((paginate.query.clone(), Value::plain(json!(page))));
-        let output = here.facts().recognise(http::perform(here.hands(), &request, leave).await.map_err(Trouble::Action)?);
+        let output =
+            here.facts().recognise(http::perform(here.hands(), &request, leave).await.map_err(Trouble::Action)?);
         let status = output.expose().get("status").and_then(Json::as_u64).unwrap_or_default();
         let body = output.get("json").unwrap_or_else(Value::null);
         if !(200..300).contains(&status) || body.is_null() {
@@ -252,7 +253,8 @@ fn mask_assertion(mut assertion: FailedAssertion, here: &Here<'_>) -> FailedAsse
 fn excerpt(output: &Value, hidden: bool) -> Option<String> {
     if hidden {
         let json = output.expose().get("json").filter(|json| !json.is_null());
-        return json.map(|json| format!("the answer is not shown, since it may hold a secret; its shape: {}", shape_of(json)));
+        return json
+            .map(|json| format!("the answer is not shown, since it may hold a secret; its shape: {}", shape_of(json)));
     }
     let shown = output.shown();
     let mut parts = Vec::new();
@@ -294,7 +296,11 @@ fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
     failure.help.extend(help);
     let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not };
     let performs = matches!(step.work, Work::Http(_) | Work::Exec(_));
-    if step.effect == Effect::Once && performs && !surely_not { Attempted::Unknown(missed) } else { Attempted::Failed(missed) }
+    if step.effect == Effect::Once && performs && !surely_not {
+        Attempted::Unknown(missed)
+    } else {
+        Attempted::Failed(missed)
+    }
 }
 
 fn failed(failure: Failure) -> Attempted {

@@ -35,16 +35,18 @@ pub fn hides_output(captures: &[Capture]) -> bool {
 }
 
 fn take_one(capture: &Capture, answer: &Answer, names: &With) -> Result<Value, (String, String)> {
-    let found = source(&capture.from, answer, names).map_err(|error| ("a value".to_string(), format!("an error: {error}")))?;
+    let found =
+        source(&capture.from, answer, names).map_err(|error| ("a value".to_string(), format!("an error: {error}")))?;
     let value = match (found.filter(|value| !value.is_null()), &capture.default) {
         (Some(value), _) => value,
         (None, Some(default)) => return Ok(Value::plain(default.clone())),
         (None, None) => {
-            let actual = if answer.json.is_null() && matches!(capture.from, CaptureFrom::Jq(_) | CaptureFrom::JsonPath(_)) {
-                "nothing: the body is not JSON"
-            } else {
-                "nothing"
-            };
+            let actual =
+                if answer.json.is_null() && matches!(capture.from, CaptureFrom::Jq(_) | CaptureFrom::JsonPath(_)) {
+                    "nothing: the body is not JSON"
+                } else {
+                    "nothing"
+                };
             return Err(("a value".into(), actual.into()));
         }
     };

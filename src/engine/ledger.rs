@@ -65,26 +65,57 @@ pub struct Recorded {
 /// What a person is asked.
 #[derive(Debug)]
 pub enum Ask<'a> {
-    Confirm { step: &'a StepId, message: &'a str, phrase: Option<&'a str>, next: &'a [String] },
-    Manual { step: &'a StepId, instructions: &'a str, fields: &'a [plan::Ask] },
+    Confirm {
+        step: &'a StepId,
+        message: &'a str,
+        phrase: Option<&'a str>,
+        next: &'a [String],
+    },
+    Manual {
+        step: &'a StepId,
+        instructions: &'a str,
+        fields: &'a [plan::Ask],
+    },
     /// A `once` step may or may not have happened.
-    Unknown { step: &'a StepId, failure: &'a Failure },
+    Unknown {
+        step: &'a StepId,
+        failure: &'a Failure,
+    },
 }
 
 /// What a person, or another system in their place, said.
 #[derive(Clone, Debug)]
 pub enum Decision {
-    Approved { by: String, at: SystemTime, reason: Option<String> },
-    Declined { by: String, reason: Option<String> },
-    Done { by: String, at: SystemTime, answers: Vec<(String, Value)> },
+    Approved {
+        by: String,
+        at: SystemTime,
+        reason: Option<String>,
+    },
+    Declined {
+        by: String,
+        reason: Option<String>,
+    },
+    Done {
+        by: String,
+        at: SystemTime,
+        answers: Vec<(String, Value)>,
+    },
     /// The step is to be done again.
-    Redo { by: String },
+    Redo {
+        by: String,
+    },
     /// The step has happened.
-    Happened { by: String },
+    Happened {
+        by: String,
+    },
     /// The run is to end here.
-    Abandon { by: String },
+    Abandon {
+        by: String,
+    },
     /// Nobody is there to ask; the text says what would answer it.
-    Nobody { help: String },
+    Nobody {
+        help: String,
+    },
 }
 
 /// Why a ledger gives no answer. The engine unwinds, decides nothing and records nothing more.

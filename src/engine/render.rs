@@ -98,7 +98,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
     let mut private = None;
     let mut also_given = Vec::new();
     let mut paths = Vec::new();
-    if !written.files.is_empty() {
+    if written.needs_folder {
         let made = TemporaryFolder::new()
             .map_err(|error| RenderError::Value(format!("no private folder can be made for `files`: {error}")))?;
         for (name, template) in &written.files {
@@ -111,8 +111,11 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
         }
         private = Some(made);
     }
-    let files: serde_json::Map<String, Json> =
+    let mut files: serde_json::Map<String, Json> =
         paths.iter().map(|(name, file)| (name.clone(), Json::String(file.clone()))).collect();
+    if let Some(made) = &private {
+        files.insert("dir".into(), Json::String(made.path().display().to_string()));
+    }
     let names = With { names, own: vec![("files", Value::plain(Json::Object(files)))] };
     let (argv, own_env) = match &written.script {
         Some(script) => (
@@ -168,7 +171,11 @@ fn optional_duration(template: Option<&Template>, names: &dyn Names) -> Result<O
     template.map(|template| duration_of(template, names)).transpose()
 }
 
-fn optional_path(template: Option<&Template>, names: &dyn Names, folder: &Path) -> Result<Option<PathBuf>, RenderError> {
+fn optional_path(
+    template: Option<&Template>,
+    names: &dyn Names,
+    folder: &Path,
+) -> Result<Option<PathBuf>, RenderError> {
     template.map(|template| path(template, names, folder)).transpose()
 }
 

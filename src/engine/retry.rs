@@ -2,21 +2,30 @@
 
 use super::ledger::{Attempted, Missed};
 use crate::event::FailureKind;
-use crate::playbook::document::Effect;
 use crate::plan::{Retry, RetryOn};
+use crate::playbook::document::Effect;
 use std::time::Duration;
 
 /// How long to wait before the next attempt; `None`: there is none.
 ///
 /// `attempt` is 1-based; `since` is how long the step has been tried; `chance` is from 0 to 1.
-pub fn next(retry: &Retry, effect: Effect, attempted: &Attempted, attempt: u32, since: Duration, chance: f64) -> Option<Duration> {
+pub fn next(
+    retry: &Retry,
+    effect: Effect,
+    attempted: &Attempted,
+    attempt: u32,
+    since: Duration,
+    chance: f64,
+) -> Option<Duration> {
     let Attempted::Failed(missed) = attempted else { return None };
     if attempt >= retry.attempts || retry.max_time.is_some_and(|limit| since >= limit) {
         return None;
     }
     let wanted = match effect {
         // Whatever the author says, a `once` step is only tried again where it surely did not happen.
-        Effect::Once => missed.surely_not && matches!(missed.failure.kind, FailureKind::Transport | FailureKind::Assertions),
+        Effect::Once => {
+            missed.surely_not && matches!(missed.failure.kind, FailureKind::Transport | FailureKind::Assertions)
+        }
         Effect::Read | Effect::Idempotent => retry.on.iter().any(|on| matches_on(on, missed)),
     };
     if !wanted {

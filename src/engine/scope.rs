@@ -62,7 +62,12 @@ impl RunFacts {
     }
 }
 
-fn mark_known(json: &Json, at: &mut String, secrets: &[(Zeroizing<String>, Arc<Origin>)], marks: &mut Vec<(String, Taint)>) {
+fn mark_known(
+    json: &Json,
+    at: &mut String,
+    secrets: &[(Zeroizing<String>, Arc<Origin>)],
+    marks: &mut Vec<(String, Taint)>,
+) {
     let length = at.len();
     match json {
         Json::String(text) => {

@@ -9,9 +9,9 @@ use super::scope::{RunFacts, Scope};
 use super::{Engine, render};
 use crate::action::{Cancel, Hands};
 use crate::event::{Failure, FailureKind, RunEvent, Section, StepFinished, StepKey, StepOutcome, StepStarted};
-use crate::playbook::document::{Effect, InputType};
 use crate::plan::permissions::Grant;
 use crate::plan::{OnUnknown, Plan, Step, Work, inputs};
+use crate::playbook::document::{Effect, InputType};
 use crate::secret::Origin;
 use crate::value::{Names, Value};
 use serde_json::Value as Json;
@@ -64,7 +64,7 @@ pub enum Halt {
     /// A step failed; what it was is told already.
     Failed(StepKey, Failure),
     /// A `once` step's outcome is unknown and nobody said what to do.
-    Unknown(StepKey, Failure),
+    Unknown(Failure),
     /// A person is needed and there is none.
     Waiting(StepKey, Failure),
     Interrupted,
@@ -281,7 +281,7 @@ fn masked(json: Json, here: &Place<'_>) -> Json {
 }
 
 async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: Halt) -> Result<(), Halt> {
-    let (Halt::Failed(_, failure) | Halt::Unknown(_, failure)) = &halt else { return Err(halt) };
+    let (Halt::Failed(_, failure) | Halt::Unknown(failure)) = &halt else { return Err(halt) };
     here.engine.note_failure(&here.key, failure, step);
     if here.facts.failure.borrow().is_none() {
         *here.facts.failure.borrow_mut() = Some((step.id.to_string(), failure.message.clone()));
@@ -300,7 +300,13 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
     Err(halt)
 }
 
-fn report_failure(step: &Step, heading: String, failure: Failure, started: Instant, here: &Place<'_>) -> Result<(), Halt> {
+fn report_failure(
+    step: &Step,
+    heading: String,
+    failure: Failure,
+    started: Instant,
+    here: &Place<'_>,
+) -> Result<(), Halt> {
     begin(&here.key, &heading, step, here, false);
     let outcome = StepOutcome::Failed(failure.clone());
     finish(&here.key, heading, outcome, 1, started.elapsed(), None, Vec::new(), here, false);
@@ -355,7 +361,7 @@ fn finish(
 fn outcome_of(halt: &Halt) -> StepOutcome {
     match halt {
         Halt::Failed(_, failure) | Halt::Waiting(_, failure) => StepOutcome::Failed(failure.clone()),
-        Halt::Unknown(_, failure) => StepOutcome::Unknown(failure.clone()),
+        Halt::Unknown(failure) => StepOutcome::Unknown(failure.clone()),
         Halt::Reached => StepOutcome::Passed,
         Halt::Interrupted => StepOutcome::Failed(plain(FailureKind::Interrupted, "interrupted".into())),
         Halt::Lost(reason) => StepOutcome::Failed(plain(FailureKind::Action, reason.clone())),
@@ -396,7 +402,11 @@ async fn with_timeout(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> (Resu
     }
 }
 
-fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>> {
+fn work<'b>(
+    step: &'b Step,
+    scope: &'b Scope<'b>,
+    here: &'b Place<'b>,
+) -> Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>> {
     Box::pin(async move {
         let Some(retry) = &step.retry else { return (try_once(step, scope, here, 1).await, 1) };
         let started = Instant::now();
@@ -486,7 +496,13 @@ async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32)
                 Err(Stop::Interrupted) => Err(Halt::Interrupted),
                 Err(Stop::InDoubt(key)) => {
                     let failure = plain(FailureKind::Action, format!("nobody knows whether `{key}` took effect"));
-                    Ok(Attempted::Unknown(Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: false }))
+                    Ok(Attempted::Unknown(Missed {
+                        failure,
+                        secrets: Vec::new(),
+                        status: None,
+                        retry_after: None,
+                        surely_not: false,
+                    }))
                 }
                 Err(Stop::Lost(reason)) => Err(Halt::Lost(reason)),
             }
@@ -543,7 +559,13 @@ fn inner_failed(step: &Step, here: &Place<'_>, key: &StepKey, inner: Failure) ->
     Attempted::Failed(Missed { failure: own, secrets: Vec::new(), status: None, retry_after: None, surely_not: true })
 }
 
-async fn run_module(step: &Step, plan: &Arc<Plan>, given: Vec<(String, Value)>, scope: &Scope<'_>, here: &Place<'_>) -> Result<Attempted, Halt> {
+async fn run_module(
+    step: &Step,
+    plan: &Arc<Plan>,
+    given: Vec<(String, Value)>,
+    scope: &Scope<'_>,
+    here: &Place<'_>,
+) -> Result<Attempted, Halt> {
     let mut grant = here.grant.clone();
     grant.0.push(plan.permissions.clone());
     let mut place = Place { plan, grant, outermost: false, ..here.within(here.key.clone()) };
@@ -557,7 +579,8 @@ async fn run_module(step: &Step, plan: &Arc<Plan>, given: Vec<(String, Value)>, 
         if !(value.is_null() && optional)
             && let Err(fault) = inputs::judge(input, value.expose())
         {
-            let fault = if value.is_secret() { "it does not have the shape that the module wants".to_string() } else { fault };
+            let fault =
+                if value.is_secret() { "it does not have the shape that the module wants".to_string() } else { fault };
             return Ok(not_done(step, here, format!("input `{}` of `{}`: {fault}", input.name, plan.name)));
         }
         let value = if input.kind == InputType::Secret {
@@ -590,7 +613,13 @@ async fn run_module(step: &Step, plan: &Arc<Plan>, given: Vec<(String, Value)>, 
             Ok(value) if value.is_secret() => {
                 let message = format!("output `{name}` of `{}` would hold a secret", plan.name);
                 let failure = failure(FailureKind::Refused, message, step, here);
-                return Ok(Attempted::Failed(Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true }));
+                return Ok(Attempted::Failed(Missed {
+                    failure,
+                    secrets: Vec::new(),
+                    status: None,
+                    retry_after: None,
+                    surely_not: true,
+                }));
             }
             Ok(value) => outputs.push((name.clone(), value)),
             Err(error) => return Ok(not_done(step, here, format!("output `{name}` of `{}`: {error}", plan.name))),
@@ -632,7 +661,13 @@ pub async fn run_sections(plan: &Plan, scope: &Scope<'_>, here: &Place<'_>) -> R
 }
 
 /// What comes of the last attempt.
-async fn conclude(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempted: Attempted, attempts: u32) -> Result<Passed, Halt> {
+async fn conclude(
+    step: &Step,
+    scope: &Scope<'_>,
+    here: &Place<'_>,
+    attempted: Attempted,
+    attempts: u32,
+) -> Result<Passed, Halt> {
     match attempted {
         Attempted::Passed(passed) => Ok(passed),
         Attempted::Failed(missed) => Err(match missed.failure.kind {
@@ -645,13 +680,19 @@ async fn conclude(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempted: A
 }
 
 /// A `once` step was sent and its answer was lost: `on_unknown` decides.
-async fn resolve_unknown(step: &Step, scope: &Scope<'_>, here: &Place<'_>, missed: Missed, attempts: u32) -> Result<Passed, Halt> {
+async fn resolve_unknown(
+    step: &Step,
+    scope: &Scope<'_>,
+    here: &Place<'_>,
+    missed: Missed,
+    attempts: u32,
+) -> Result<Passed, Halt> {
     const MOST_RERUNS: u32 = 3;
     let mut failure = missed.failure;
     failure.message = format!("nobody knows whether it took effect: {}", failure.message);
     let rerun = |failure: Failure| async move {
         if attempts >= MOST_RERUNS {
-            return Err(Halt::Unknown(here.key.clone(), failure));
+            return Err(Halt::Unknown(failure));
         }
         here.engine.emit(RunEvent::AttemptFailed {
             key: here.key.clone(),
@@ -681,13 +722,14 @@ async fn resolve_unknown(step: &Step, scope: &Scope<'_>, here: &Place<'_>, misse
                     Ok(Passed { detail: Some("had happened; its answer is lost".into()), ..Passed::default() })
                 }
                 Some(Json::Bool(true)) => {
-                    failure.message = format!("it took effect, and the secret it answered is lost: {}", failure.message);
+                    failure.message =
+                        format!("it took effect, and the secret it answered is lost: {}", failure.message);
                     Err(Halt::Failed(here.key.clone(), failure))
                 }
                 Some(Json::Bool(false)) => rerun(failure).await,
                 _ => {
                     failure.message = format!("`happened` is neither true nor false; {}", failure.message);
-                    Err(Halt::Unknown(here.key.clone(), failure))
+                    Err(Halt::Unknown(failure))
                 }
             }
         }

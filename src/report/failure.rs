@@ -21,10 +21,7 @@ pub fn as_diagnostic(key: &StepKey, failure: &Failure) -> Diagnostic {
     let subject = if key.as_str().is_empty() { String::new() } else { format!("step `{key}`: ") };
     let mut labels = Vec::new();
     for assertion in &failure.assertions {
-        let mut text = format!("expected: {}\nactual:   {}", assertion.expected, assertion.actual);
-        if let Some(message) = &assertion.message {
-            text = format!("{message}\n{text}");
-        }
+        let text = format!("expected {}, got {}", assertion.expected, assertion.actual);
         labels.push(Label { place: assertion.place.clone(), part: Part::Value, text: super::neutral(&text) });
     }
     if labels.is_empty()

@@ -131,8 +131,12 @@ impl Reporter for Human {
                 self.finished(step);
             }
             RunEvent::StepSkipped { title, depth, reason, .. } => {
-                let line =
-                    format!("{}{} {}", "  ".repeat(*depth), self.out.paint("2", "–"), self.out.paint("2", &format!("{} (skipped: {reason})", neutral(title))));
+                let line = format!(
+                    "{}{} {}",
+                    "  ".repeat(*depth),
+                    self.out.paint("2", "–"),
+                    self.out.paint("2", &format!("{} (skipped: {reason})", neutral(title)))
+                );
                 self.print(&line);
             }
             RunEvent::Asking { .. } => {

@@ -37,7 +37,9 @@ fn form(event: &RunEvent) -> Value {
             "steps": started.steps, "lock": started.lock,
             "inputs": started.inputs.iter().cloned().collect::<serde_json::Map<_, _>>(),
         }),
-        RunEvent::SectionStarted(section) => json!({"event": "section-started", "section": format!("{section:?}").to_lowercase()}),
+        RunEvent::SectionStarted(section) => {
+            json!({"event": "section-started", "section": format!("{section:?}").to_lowercase()})
+        }
         RunEvent::StepStarted(step) => json!({
             "event": "step-started", "step": step.key.as_str(), "title": step.title, "action": step.action, "depth": step.depth,
         }),

@@ -48,7 +48,11 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
     }
     list(&mut lines, "intervals", finished.intervals.iter().map(interval));
     list(&mut lines, "warnings", finished.warnings.iter().map(|text| neutral(text)));
-    list(&mut lines, "outputs", finished.outputs.iter().map(|(name, value)| format!("{name}: {}", neutral(&text_of(value)))));
+    list(
+        &mut lines,
+        "outputs",
+        finished.outputs.iter().map(|(name, value)| format!("{name}: {}", neutral(&text_of(value)))),
+    );
     if finished.outcome != RunOutcome::Passed {
         let why = finished.failures.iter().map(|(key, failure)| {
             let key = if key.as_str().is_empty() { "the run" } else { key.as_str() };

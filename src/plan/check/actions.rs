@@ -367,7 +367,7 @@ impl Judge<'_> {
                         &place.key("files").key(name),
                     )
                     .at(Part::Key)
-                    .help("letters, digits and `_`; a template reads its path as `files.name`"),
+                    .help("letters, digits and `_`; a template reads its path as `files.name`, and the folder's as `files.dir`"),
                 );
             }
         }
@@ -376,13 +376,21 @@ impl Judge<'_> {
             (None, Some(text)) => Some(self.duration_template(text, &root.key("defaults").key("exec").key("timeout"))),
             (None, None) => None,
         };
+        let files = self.named(written.files.as_ref(), &place.key("files"));
+        let cwd = written.cwd.as_ref().map(|text| self.text(text, &place.key("cwd")));
+        let reads_files = argv
+            .iter()
+            .chain(env.iter().map(|(_, template)| template))
+            .chain(&cwd)
+            .any(|template| template.reads().iter().any(|read| read.name == "files"));
         Exec {
+            needs_folder: reads_files || !files.is_empty(),
             argv,
             script,
             env,
             stdin: written.stdin.as_ref().map(|json| self.template(json, &place.key("stdin"))),
-            files: self.named(written.files.as_ref(), &place.key("files")),
-            cwd: written.cwd.as_ref().map(|text| self.text(text, &place.key("cwd"))),
+            files,
+            cwd,
             timeout,
             max_output: written
                 .max_output

@@ -77,6 +77,8 @@ impl Judge<'_> {
             ("body", written.body.is_some()),
             ("stdout", written.stdout.is_some()),
             ("stderr", written.stderr.is_some()),
+            ("status", written.status.is_some()),
+            ("exit_code", written.exit_code.is_some()),
             ("schema", written.schema.is_some()),
         ]
         .into_iter()
@@ -87,7 +89,7 @@ impl Judge<'_> {
             [] => {
                 self.tell(
                     Diagnostic::error("bad-assertion", "this assertion asks for nothing", place)
-                        .help("give it one of: jq, jsonpath, header, body, stdout, stderr, schema"),
+                        .help("give it one of: jq, jsonpath, header, body, stdout, stderr, status, exit_code, schema"),
                 );
                 return None;
             }
@@ -117,6 +119,26 @@ impl Judge<'_> {
         }
         if let Some(file) = &written.schema {
             let claim = self.schema(file, &place.key("schema"))?;
+            return Some(Assertion { place: place.clone(), text, claim, message });
+        }
+        for (field, key, json) in
+            [(Field::Status, "status", &written.status), (Field::ExitCode, "exit_code", &written.exit_code)]
+        {
+            let Some(json) = json else { continue };
+            let whole = |json: &Json| json.as_i64().is_some();
+            let operator = match json {
+                Json::Array(list) if !list.is_empty() && list.iter().all(whole) => Operator::In,
+                json if whole(json) => Operator::Equal,
+                _ => {
+                    self.tell(Diagnostic::error(
+                        "bad-assertion",
+                        format!("`{key}` is a number, or a list of numbers"),
+                        &place.key(key),
+                    ));
+                    return None;
+                }
+            };
+            let claim = Claim::Compare { field, operator, operand: json.clone() };
             return Some(Assertion { place: place.clone(), text, claim, message });
         }
         let mut predicates = self.predicates(&written, place);
