@@ -1,7 +1,8 @@
 //! Owns what makes a file a playbook beyond its shape (format, name), and laying a variant over what it extends.
 
 use super::document::{Named, Playbook};
-use super::read;
+use super::schema::{self, VARIANT_KEYS};
+use super::{read, shape};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source};
 use serde_json::Value as Json;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The only format there is.
-const FORMAT: u32 = 1;
+const FORMAT: i64 = 1;
 /// How long a chain of variants may be.
 const CHAIN: usize = 8;
 
@@ -40,38 +41,36 @@ fn root(source: &Arc<Source>) -> Place {
 /// Reads a playbook and all that it extends. Every mistake of form is told at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    let mut chain: Vec<(Playbook, Arc<Source>)> = Vec::new();
+    let mut chain: Vec<(Json, Arc<Source>)> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut asked: Option<Place> = None;
     let mut next = path.to_path_buf();
     loop {
-        let read = read::open(&next, asked.as_ref()).and_then(|source| Ok((read::parse::<Playbook>(&source)?, source)));
-        let (document, source) = match read {
+        let read = read::open(&next, asked.as_ref()).and_then(|source| Ok((read::json(&source)?, source)));
+        let (json, source) = match read {
             Ok(read) => read,
             Err(more) => {
                 mistakes.extend(more);
                 return Err(mistakes);
             }
         };
+        let place = root(&source);
         seen.push(source.path.canonicalize().unwrap_or_else(|_| source.path.clone()));
-        form(&document, &source, &mut mistakes);
-        let base = document.extends.as_ref().map(|base| source.folder().join(base));
-        let place = root(&source).key("extends");
-        chain.push((document, source));
+        mistakes.extend(shape::walk(&json, &schema::schema_of::<Playbook>(), &place));
+        form(&json, &source, &mut mistakes);
+        let base = json["extends"].as_str().map(|base| source.folder().join(base));
+        let place = place.key("extends");
+        chain.push((json, source));
         let Some(base) = base else { break };
         if base.canonicalize().is_ok_and(|base| seen.contains(&base)) {
-            mistakes.push(
-                Diagnostic::error("extends-cycle", "this playbook extends itself, directly or through others", &place)
-                    .help("the innermost playbook of a chain has `steps`, and no `extends`"),
-            );
+            let message = "this playbook extends itself, directly or through others";
+            let told = Diagnostic::error("extends-cycle", message, &place).note(circle(&chain));
+            mistakes.push(told.help("the innermost playbook of a chain has `steps`, and no `extends`"));
             return Err(mistakes);
         }
         if chain.len() > CHAIN {
-            mistakes.push(Diagnostic::error(
-                "extends-cycle",
-                format!("more than {CHAIN} variants upon each other"),
-                &place,
-            ));
+            let message = format!("more than {CHAIN} variants upon each other");
+            mistakes.push(Diagnostic::error("extends-cycle", message, &place));
             return Err(mistakes);
         }
         (next, asked) = (base, Some(place));
@@ -79,7 +78,22 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    Ok(lay(chain))
+    let chain = chain.into_iter().map(|(json, source)| Ok((read::part::<Playbook>(&json, &root(&source))?, source)));
+    let chain: Vec<_> = chain.collect::<Result<_, Vec<Diagnostic>>>()?;
+    let loaded = lay(chain);
+    match read::too_many_steps(&loaded.document, &loaded.source) {
+        Some(told) => Err(vec![told]),
+        None => Ok(loaded),
+    }
+}
+
+/// Which file extends which, around to the last one's base.
+fn circle(chain: &[(Json, Arc<Source>)]) -> String {
+    let links = chain.iter().map(|(json, source)| {
+        let base = json["extends"].as_str().unwrap_or_default();
+        format!("`{}` extends `{base}`", source.path.file_name().unwrap_or_default().display())
+    });
+    links.collect::<Vec<_>>().join("\n")
 }
 
 /// Lays each variant over its base, the outermost last.
@@ -87,6 +101,11 @@ fn lay(mut chain: Vec<(Playbook, Arc<Source>)>) -> Loaded {
     let entry = chain[0].1.clone();
     let (mut document, source) = chain.pop().expect("the entry at least");
     let mut fixed = Named::new();
+    for input in document.inputs.iter_mut().flatten().map(|(_, input)| input) {
+        if input.required == Some(false) {
+            input.default.get_or_insert(Json::Null); // So that nobody else has to know this way of writing it.
+        }
+    }
     for (variant, at) in chain.into_iter().rev() {
         document.name = variant.name;
         document.title = variant.title.or(document.title);
@@ -102,40 +121,33 @@ fn lay(mut chain: Vec<(Playbook, Arc<Source>)>) -> Loaded {
 }
 
 /// What the shape cannot say: the format's number, the name, what a variant and a base must and may not have.
-fn form(document: &Playbook, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) {
+fn form(json: &Json, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) {
+    let Some(fields) = json.as_object() else { return };
     let root = root(source);
-    if document.runbook != FORMAT {
-        let message = format!("format {} is not known; this program reads format {FORMAT}", document.runbook);
+    if let Some(format) = json["runbook"].as_i64().filter(|format| *format != FORMAT) {
+        let message = format!("format {format} is not known; this program reads format {FORMAT}");
         mistakes.push(Diagnostic::error("format-number", message, &root.key("runbook")).help("write `runbook: 1`"));
     }
-    name(&document.name, source, mistakes);
-    mistakes.extend(read::count_steps(document, source));
-    if document.extends.is_some() {
-        variant(document, source, mistakes);
-    } else {
-        match &document.steps {
-            Some(steps) if !steps.is_empty() => {}
-            Some(_) => mistakes.push(
-                Diagnostic::error("empty-steps", "a playbook needs at least one step", &root.key("steps"))
-                    .at(Part::Key),
-            ),
-            None => mistakes.push(
-                Diagnostic::error("missing-key", "the key `steps` is missing", &root)
-                    .help("a playbook has `steps`, or `extends` another one"),
-            ),
-        }
-        if document.set.is_some() {
-            mistakes.push(
-                Diagnostic::error(
-                    "variant-key",
-                    "`set` fixes inputs of the playbook that `extends` names; there is none",
-                    &root.key("set"),
-                )
-                .at(Part::Key)
-                .help("constants go into `vars`"),
-            );
-        }
+    if let Some(written) = json["name"].as_str() {
+        name(written, source, mistakes);
     }
+    if fields.contains_key("extends") {
+        variant(fields, &root, mistakes);
+        return;
+    }
+    let told = match fields.get("steps") {
+        None => Diagnostic::error("missing-key", "the key `steps` is missing in the file", &root)
+            .help("a playbook has `steps`, or `extends` another one"),
+        Some(Json::Array(steps)) if steps.is_empty() => {
+            Diagnostic::error("empty-steps", "a playbook needs at least one step", &root.key("steps")).at(Part::Key)
+        }
+        _ if fields.contains_key("set") => {
+            let message = "`set` fixes inputs of the playbook that `extends` names; there is none";
+            Diagnostic::error("variant-key", message, &root.key("set")).at(Part::Key).help("constants go into `vars`")
+        }
+        _ => return,
+    };
+    mistakes.push(told);
 }
 
 fn name(name: &str, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) {
@@ -187,28 +199,16 @@ pub fn kebab(text: &str) -> String {
 }
 
 /// A variant fixes inputs and says what it is; anything else would have to be reviewed like a playbook.
-fn variant(document: &Playbook, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) {
-    let others = [
-        ("inputs", document.inputs.is_some()),
-        ("vars", document.vars.is_some()),
-        ("permissions", document.permissions.is_some()),
-        ("lock", document.lock.is_some()),
-        ("intervals", document.intervals.is_some()),
-        ("defaults", document.defaults.is_some()),
-        ("steps", document.steps.is_some()),
-        ("on_failure", document.on_failure.is_some()),
-        ("finally", document.finally.is_some()),
-        ("rollback", document.rollback.is_some()),
-        ("outputs", document.outputs.is_some()),
-    ];
-    for (key, _) in others.into_iter().filter(|(_, written)| *written) {
-        let help = match key {
-            "inputs" | "vars" => "values of the base's inputs go under `set`",
-            _ => {
-                "a variant may have runbook, name, extends, set, title, description, deprecated and sop; the rest is its base's"
-            }
+fn variant(fields: &serde_json::Map<String, Json>, root: &Place, mistakes: &mut Vec<Diagnostic>) {
+    let known = schema::schema_of::<Playbook>();
+    // Keys that nothing may have are told of as such.
+    let others = fields.keys().filter(|key| !known["properties"][key.as_str()].is_null());
+    for key in others.filter(|key| !VARIANT_KEYS.contains(&key.as_str())) {
+        let help = match key.as_str() {
+            "inputs" | "vars" => "values of the base's inputs go under `set`".to_string(),
+            _ => format!("a variant may have {}; the rest is its base's", VARIANT_KEYS.join(", ")),
         };
         let message = format!("a variant (a playbook that `extends` another) may not have `{key}`");
-        mistakes.push(Diagnostic::error("variant-key", message, &root(source).key(key)).at(Part::Key).help(help));
+        mistakes.push(Diagnostic::error("variant-key", message, &root.key(key)).at(Part::Key).help(help));
     }
 }

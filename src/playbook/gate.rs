@@ -29,8 +29,6 @@ const MISTAKES: usize = 100;
 /// What the gate has seen in a file it lets through.
 #[derive(Debug, Default)]
 pub struct Passed {
-    /// Some key or item has no value, or `null`.
-    pub nulls: bool,
     /// There is nothing but comments.
     pub empty: bool,
 }
@@ -86,6 +84,22 @@ fn characters(source: &Arc<Source>) -> Vec<Diagnostic> {
         mistake(source, "yaml-character", message, Span::new(at, at + c.len())).help(help)
     };
     source.text.match_indices(bad).take(MISTAKES).map(tell).collect()
+}
+
+/// Whether a plain text is no number, or one that stays what it is: infinities would become `null`, long numbers rounded.
+fn is_exact(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let whole = |digits: &str, radix: u32| {
+        let number = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+        !number || u64::from_str_radix(digits, radix).is_ok_and(|n| !text.starts_with('-') || n <= 1 << 63)
+    };
+    match digits.get(..2) {
+        Some("0x") => whole(&digits[2..], 16),
+        Some("0o") => whole(&digits[2..], 8),
+        Some("0b") => whole(&digits[2..], 2),
+        _ if digits.starts_with('0') => true,
+        _ => whole(digits, 10) && !matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN"),
+    }
 }
 
 /// An error at bytes of the text, for what has no route.
@@ -214,8 +228,14 @@ impl<'a> Gate<'a> {
                 self.properties(anchor, tag.is_some(), span);
                 let plain = style == ScalarStyle::Plain;
                 let at_key = self.node(Some((text.clone(), plain)), span);
-                if plain && !at_key && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
-                    self.passed.nulls = true;
+                if plain && !at_key && !is_exact(&text) {
+                    let quote = syntax::quote(self.source, span.start);
+                    self.tell(
+                        "yaml-number",
+                        format!("the number `{text}` cannot be kept as it is written"),
+                        span,
+                        &quote,
+                    );
                 }
             }
             Event::SequenceStart(anchor, tag) => {

@@ -4,7 +4,7 @@
 use super::document::{Playbook, Step};
 use super::{gate, schema, shape, spans, syntax};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::source::{Part, Place, Route, Source, Span};
+use crate::source::{Part, Place, Route, Source};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -17,33 +17,18 @@ const STEPS: usize = 20_000;
 /// Reads any YAML file of ours (a world, an inputs file) through the strict gate.
 pub fn read_yaml<T: DeserializeOwned + JsonSchema>(path: &Path) -> Result<(T, Arc<Source>), Vec<Diagnostic>> {
     let source = open(path, None)?;
-    let document = parse(&source)?;
+    let root = Place { source: source.clone(), route: Route::root() };
+    let document = part(&json(&source)?, &root)?;
     Ok((document, source))
 }
 
 /// Reads a part of a document that has a short and a long form (kept as JSON) as its long form's type.
 pub fn part<T: DeserializeOwned + JsonSchema>(json: &Json, place: &Place) -> Result<T, Vec<Diagnostic>> {
-    let outcome = T::deserialize(json);
-    if let Ok(read) = outcome
-        && !has_null(json)
-    {
-        return Ok(read);
-    }
     let mistakes = shape::walk(json, &schema::schema_of::<T>(), place);
-    match T::deserialize(json) {
-        Ok(read) if mistakes.is_empty() => Ok(read),
-        Err(error) if mistakes.is_empty() => Err(vec![Diagnostic::error("wrong-shape", error.to_string(), place)]),
-        _ => Err(mistakes),
+    if !mistakes.is_empty() {
+        return Err(mistakes);
     }
-}
-
-fn has_null(json: &Json) -> bool {
-    match json {
-        Json::Null => true,
-        Json::Array(items) => items.iter().any(has_null),
-        Json::Object(fields) => fields.values().any(has_null),
-        _ => false,
-    }
+    T::deserialize(json).map_err(|error| vec![Diagnostic::error("wrong-shape", error.to_string(), place)])
 }
 
 /// The file's text, if it is one that the gate may look at. `asked` is where another file names it.
@@ -148,39 +133,22 @@ fn tidy(path: &Path) -> PathBuf {
     }
 }
 
-/// Reads a source as a type: the gate, serde, and on the error path the walk that finds every mistake.
-pub fn parse<T: DeserializeOwned + JsonSchema>(source: &Arc<Source>) -> Result<T, Vec<Diagnostic>> {
-    let passed = gate::check(source)?;
-    let root = Place { source: source.clone(), route: Route::root() };
-    if passed.empty {
+/// Reads a source as JSON, through the gate.
+///
+/// serde never reads the YAML as a type of ours: there `serde_yaml` takes `30` for a text, and `null` for the text "null".
+pub fn json(source: &Arc<Source>) -> Result<Json, Vec<Diagnostic>> {
+    if gate::check(source)?.empty {
+        let root = Place { source: source.clone(), route: Route::root() };
         return Err(vec![Diagnostic::error("empty-file", format!("`{}` says nothing", source.name), &root)]);
     }
-    let outcome = serde_yaml::from_str::<T>(&source.text);
-    if let Ok(document) = outcome
-        && !passed.nulls
-    {
-        return Ok(document);
-    }
-    let outcome = serde_yaml::from_str::<T>(&source.text);
-    let root = Place { source: source.clone(), route: Route::root() };
-    let json = serde_yaml::from_str::<Json>(&source.text).map_err(|error| vec![libyaml(source, &error)])?;
-    let mistakes = shape::walk(&json, &schema::schema_of::<T>(), &root);
-    match outcome {
-        Ok(document) if mistakes.is_empty() => Ok(document),
-        Err(error) if mistakes.is_empty() => Err(vec![located(source, &error)]),
-        _ => Err(mistakes),
-    }
+    // What only libyaml refuses; the two parsers differ in a few corners.
+    serde_yaml::from_str(&source.text).map_err(|error| vec![libyaml(source, &error)])
 }
 
+/// What libyaml says of a text that saphyr could read.
 fn libyaml(source: &Arc<Source>, error: &serde_yaml::Error) -> Diagnostic {
     let (message, at) = words(source, error);
     syntax::explain(source, &source.text, at, &message, &[]).told
-}
-
-/// serde_yaml's own words, at the place it names.
-fn located(source: &Arc<Source>, error: &serde_yaml::Error) -> Diagnostic {
-    let (message, at) = words(source, error);
-    gate::mistake(source, "wrong-shape", message, Span::new(at, at))
 }
 
 /// What serde_yaml says without its places, and the place as a byte.
@@ -199,7 +167,7 @@ fn words(source: &Arc<Source>, error: &serde_yaml::Error) -> (String, usize) {
 }
 
 /// Refuses a playbook of more steps than anyone can have meant.
-pub fn count_steps(document: &Playbook, source: &Arc<Source>) -> Option<Diagnostic> {
+pub fn too_many_steps(document: &Playbook, source: &Arc<Source>) -> Option<Diagnostic> {
     let lists = [&document.steps, &document.on_failure, &document.finally];
     let count: usize = lists.into_iter().flatten().map(|steps| steps_in(steps)).sum();
     (count > STEPS).then(|| {

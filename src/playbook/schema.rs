@@ -5,6 +5,8 @@
 use super::document::Playbook;
 use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The actions of a step, of which it has exactly one.
 pub const ACTIONS: [&str; 11] =
@@ -16,15 +18,21 @@ pub const VARIANT_KEYS: [&str; 8] = ["runbook", "name", "extends", "set", "title
 /// The schema of a type, as far as the type itself says it.
 ///
 /// An optional key is left away, not given `null`: an empty `when:` or `to:` is a mistake nobody should run with.
-pub fn schema_of<T: JsonSchema>() -> Json {
-    let mut schema = schemars::schema_for!(T).to_value();
-    tidy(&mut schema);
-    schema
+pub fn schema_of<T: JsonSchema>() -> Arc<Json> {
+    // Made once a type: it takes longer than reading a small file.
+    static MADE: Mutex<BTreeMap<String, Arc<Json>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let schema = made.entry(T::schema_id().into_owned()).or_insert_with(|| {
+        let mut schema = schemars::schema_for!(T).to_value();
+        tidy(&mut schema);
+        Arc::new(schema)
+    });
+    schema.clone()
 }
 
 /// The playbook's schema for editors: besides the shape also what goes together.
 pub fn playbook_schema() -> Json {
-    let mut schema = schema_of::<Playbook>();
+    let mut schema = Json::clone(&schema_of::<Playbook>());
     schema["$id"] = json!("urn:runbook:playbook:1");
     schema["title"] = json!("Playbook of `runbook`, format 1");
     schema["properties"]["runbook"] =

@@ -1,5 +1,5 @@
 //! Owns the walk of a document against the JSON Schema of its type: every mistake of shape, each at its own place.
-//! Deliberately runs on the error path only (serde reads good files), and knows only what schemars says of our types.
+//! Deliberately knows only what schemars says of our types; what keys mean is `plan`'s affair.
 
 use super::foreign;
 use crate::diagnostic::{Diagnostic, nearest};
@@ -182,7 +182,11 @@ impl<'s> Walk<'s> {
         let takes = |example: Json| self.takes(schema, &example);
         match json {
             Json::Number(_) if name == "Duration" => told.help(format!("write a unit: `{json}s`")),
-            Json::Number(_) | Json::Bool(_) if takes("".into()) => told.help(format!("put it in quotes: `\"{json}\"`")),
+            Json::Number(_) | Json::Bool(_) if takes("".into()) => {
+                let span = place.span(&Part::Value); // As it was written: `1.10`, not 1.1.
+                let written = place.source.text.get(span.start..span.end).filter(|text| !text.is_empty());
+                told.help(format!("put it in quotes: `\"{}\"`", written.unwrap_or(&json.to_string())))
+            }
             Json::String(text) if takes(Json::Array(Vec::new())) && !text.contains('\n') => {
                 told.help("write a list: each item on a line of its own after a hyphen, or all in `[…]`")
             }
