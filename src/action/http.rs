@@ -12,6 +12,7 @@ mod redirect;
 mod tests;
 
 pub use clients::Clients;
+pub use names::Answers;
 
 use super::{ActionError, Hands, Leave, Output, Sent};
 use crate::value::Value;

@@ -91,8 +91,12 @@ impl std::fmt::Debug for Clients {
 }
 
 impl Jar {
+    /// In the order of their names; the store itself gives them in any.
     pub(super) fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        self.0.cookies(url)
+        let all = self.0.cookies(url)?;
+        let mut cookies: Vec<&str> = std::str::from_utf8(all.as_bytes()).ok()?.split("; ").collect();
+        cookies.sort_unstable();
+        HeaderValue::try_from(cookies.join("; ")).ok()
     }
 
     pub(super) fn keep(&self, response: &reqwest::Response, url: &Url) {

@@ -136,7 +136,8 @@ pub(super) fn first_url(request: &Request) -> Result<Url, ActionError> {
     }
     let text = request.url.expose_text();
     let mut url = Url::parse(text.trim()).map_err(|error| {
-        let shown = text.split(['?', '#', '@']).next().unwrap_or_default();
+        // What cannot be parsed cannot be cut with certainty: nothing is shown where a password might stand.
+        let shown = text.split(['?', '#']).next().filter(|shown| !shown.contains('@')).unwrap_or("…");
         unsent(format!("`{shown}` is no URL: {error}"))
     })?;
     for (name, value) in &request.query {

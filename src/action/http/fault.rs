@@ -43,7 +43,7 @@ pub(super) fn of_sending(error: reqwest::Error, url: &Url, line: &Line) -> Actio
 
 /// Why an answer that began did not end.
 pub(super) fn of_reading(error: reqwest::Error, url: &Url) -> ActionError {
-    let message = if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_incomplete_message) {
+    let message = if find::<io::Error>(&error).is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
         "the connection was closed in the middle of the answer".into()
     } else {
         deepest(&error)

@@ -47,6 +47,9 @@ impl Resolve for Names {
                 Some(addresses) => addresses,
                 None => tokio::net::lookup_host((name.as_str(), 0)).await?.map(|address| address.ip()).collect(),
             };
+            if found.is_empty() {
+                return Err("the name has no addresses".into());
+            }
             if may_be_private {
                 return Ok(boxed(found));
             }

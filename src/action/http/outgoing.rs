@@ -189,12 +189,19 @@ fn form(parts: &[(String, PartSource)], folder: &Path, grant: &Grant) -> Result<
             PartSource::File { path, filename, content_type } => {
                 let (body, length) = file_body(&folder.join(path), grant)?;
                 let own = path.file_name().map(|name| name.to_string_lossy().into_owned());
-                let part = multipart::Part::stream_with_length(body, length)
-                    .file_name(filename.clone().or(own).unwrap_or_else(|| "file".into()));
+                let shown = filename.clone().or(own).unwrap_or_else(|| "file".into());
+                if shown.contains(char::is_control) {
+                    return Err(unsent(format!("the file name of the part `{name}` has control characters in it")));
+                }
+                let part = multipart::Part::stream_with_length(body, length).file_name(shown);
                 let kind = content_type.as_deref().unwrap_or("application/octet-stream");
                 part.mime_str(kind).map_err(|_| unsent(format!("{kind:?} is no content type")))?
             }
         };
+        // They stand in a header of the part, where the library would let a line break through.
+        if name.contains(char::is_control) {
+            return Err(unsent(format!("{name:?} is no name of a part: it has control characters in it")));
+        }
         form = form.part(name.clone(), part);
     }
     Ok(form)

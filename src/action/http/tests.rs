@@ -1,13 +1,25 @@
 //! Exchanges with real servers on loopback.
 
+mod bodies;
+mod breaking;
+mod lines;
+mod permission;
+mod redirects;
+mod rehearsal;
+mod resolving;
+
 use super::*;
-use crate::action::loopback::{Server, answer};
+use crate::action::loopback::{Received, Server, Then, answer, hang};
 use crate::action::{Cancel, StandIns};
-use crate::plan::permissions::{Grant, NetRule, Permissions};
+use crate::plan::permissions::{Grant, NetRule, Permissions, file_glob};
 use crate::secret::{Masker, Origin, Target};
 use serde_json::{Value as Json, json};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// Stands in every secret and every query of these tests, so that no message may hold it.
+const HIDDEN: &str = "hUnter2hUnter2";
 
 /// What a test performs requests with.
 struct Bench {
@@ -19,12 +31,10 @@ struct Bench {
 
 impl Bench {
     fn new(rules: &[&str]) -> Bench {
-        let net = rules.iter().map(|rule| NetRule::parse(rule).unwrap()).collect();
-        let permissions = Permissions { net, ..Permissions::default() };
         let (stop, signal) = watch::channel(false);
         Bench {
             hands: Hands { clients: Clients::default(), masker: Masker::default(), stand_ins: None },
-            grant: Grant(vec![Arc::new(permissions)]),
+            grant: granting(rules),
             stop,
             cancel: Cancel(signal),
         }
@@ -35,10 +45,28 @@ impl Bench {
         Bench::new(&["127.0.0.1:*"])
     }
 
+    /// The same, where the files below the folder may be read too.
+    fn reading(folder: &Path) -> Bench {
+        let net = vec![NetRule::parse("127.0.0.1:*").unwrap(), NetRule::parse("localhost:*").unwrap()];
+        let read = vec![file_glob(folder, "**").unwrap()];
+        let mut bench = Bench::open();
+        bench.grant = Grant(vec![Arc::new(Permissions { net, read, ..Permissions::default() })]);
+        bench
+    }
+
     async fn perform(&self, request: &Request) -> Result<Json, ActionError> {
         let leave = Leave { grant: &self.grant, cancel: &self.cancel };
-        perform(&self.hands, request, &leave).await.map(|output| output.expose().clone())
+        let result = perform(&self.hands, request, &leave).await;
+        if let Err(error) = &result {
+            assert!(!format!("{error} {error:?}").contains(HIDDEN), "{error:?}");
+        }
+        result.map(|output| output.expose().clone())
     }
+}
+
+fn granting(rules: &[&str]) -> Grant {
+    let net = rules.iter().map(|rule| NetRule::parse(rule).unwrap()).collect();
+    Grant(vec![Arc::new(Permissions { net, ..Permissions::default() })])
 }
 
 fn get(url: &str) -> Request {
@@ -49,7 +77,7 @@ fn get(url: &str) -> Request {
         headers: Vec::new(),
         auth: None,
         body: Body::None,
-        timeout: None,
+        timeout: Some(Duration::from_secs(60)),
         connect_timeout: None,
         redirects: 0,
         tls: None,
@@ -60,13 +88,51 @@ fn get(url: &str) -> Request {
     }
 }
 
+fn post(url: &str, body: Body) -> Request {
+    Request { method: "POST".into(), body, ..get(url) }
+}
+
 fn text(text: &str) -> Value {
     Value::plain(json!(text))
 }
 
-fn secret(text: &str, to: Option<&[&str]>) -> Value {
+fn named(pairs: &[(&str, &str)]) -> Vec<(String, Value)> {
+    pairs.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
+}
+
+/// The hidden text, as a secret that may go to these places.
+fn secret(to: Option<&[&str]>) -> Value {
     let to = to.map(|to| to.iter().map(|target| Target::parse(target).unwrap()).collect());
-    Value::secret(json!(text), Arc::new(Origin { name: "token".into(), to }))
+    Value::secret(json!(HIDDEN), Arc::new(Origin { name: "token".into(), to }))
+}
+
+/// A server whose answers say nothing.
+fn silent() -> Server {
+    Server::answering("204 No Content", "")
+}
+
+#[track_caller]
+fn refusal(result: Result<Json, ActionError>) -> (String, String) {
+    match result {
+        Err(ActionError::Refused { message, help }) => (message, help.unwrap_or_default()),
+        other => panic!("expected a refusal: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn failure(result: Result<Json, ActionError>) -> (String, Sent) {
+    match result {
+        Err(ActionError::Failed { message, sent }) => (message, sent),
+        other => panic!("expected a failure: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn broken(result: Result<Json, ActionError>) -> (&'static str, String, Sent) {
+    match result {
+        Err(ActionError::Transport { phase, message, sent }) => (phase, message, sent),
+        other => panic!("expected a broken exchange: {other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -75,8 +141,8 @@ async fn an_answer_becomes_an_output() {
         "200 OK\nContent-Type: application/json\nX-Twice: a\nX-Twice: b\nSet-Cookie: a=1\nSet-Cookie: b=2",
         r#"{"result": {"id": 7}}"#,
     );
-    let mut request = get(&server.url("/items"));
-    request.query = vec![("q".into(), text("a b&c"))];
+    let mut request = get(&server.url("/items#part"));
+    request.query = named(&[("q", "a b&c")]);
     let mut output = Bench::open().perform(&request).await.unwrap();
     assert!(output["duration_ms"].take().is_u64());
     assert_eq!(
@@ -99,4 +165,14 @@ async fn an_answer_becomes_an_output() {
     let received = &server.received()[0];
     assert_eq!((received.method.as_str(), received.target.as_str()), ("GET", "/items?q=a+b%26c"));
     assert_eq!(received.header("user-agent"), concat!("runbook/", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let server = silent();
+    let bench = Bench::open();
+    for _ in 0..5 {
+        bench.perform(&get(&server.url("/"))).await.unwrap();
+    }
+    assert_eq!((server.received().len(), server.connections()), (5, 1));
 }

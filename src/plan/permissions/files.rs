@@ -27,15 +27,22 @@ pub fn file_glob(folder: &Path, text: &str) -> Result<PathBuf, String> {
     } else {
         literal(&folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()))
     };
+    let mut is_wild = false;
     for segment in text.split('/') {
         match segment {
             "" | "." => {}
+            ".." if is_wild => {
+                return Err(format!("in `{text}`, `..` stands after a `*`, so that nobody can tell where it leads"));
+            }
             ".." => {
                 if !glob.pop() {
                     return Err(format!("`{text}` leads out of the file system"));
                 }
             }
-            _ => glob.push(segment),
+            _ => {
+                is_wild |= segment.contains(['*', '?']);
+                glob.push(segment);
+            }
         }
     }
     Ok(glob)
