@@ -63,8 +63,8 @@ impl Folder {
 pub struct Program(pub Command);
 
 impl Program {
-    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Program {
-        self.0.args(arguments.into_iter().collect::<Vec<_>>());
+    pub fn args<A: AsRef<std::ffi::OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Program {
+        self.0.args(arguments);
         self
     }
 
