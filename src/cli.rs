@@ -172,6 +172,11 @@ enum SchemaKind {
 
 /// The whole program. Gives the exit code.
 pub fn main() -> i32 {
+    // The panic hook has told it already.
+    std::panic::catch_unwind(program).unwrap_or(Exit::OurFault as i32)
+}
+
+fn program() -> i32 {
     let masker = Masker::default();
     hygiene::harden();
     hygiene::tell_panics(&masker);

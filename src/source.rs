@@ -65,6 +65,11 @@ impl Source {
         }
     }
 
+    /// Whether the document has anything at this route.
+    pub fn says(&self, route: &Route) -> bool {
+        self.spans.get_or_init(|| (self.index)(&self.text)).contains_key(route.as_str())
+    }
+
     /// 1-based line and column (in characters) of a byte offset; offsets past the end give the end.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let starts = self

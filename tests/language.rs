@@ -15,7 +15,10 @@ fn playbook(server: &Server, rest: &str) -> String {
 
 fn echoing() -> Server {
     Server::start(|request, _| {
-        Answer::json(200, json!({"method": request.method, "path": request.path, "body": request.json(), "text": request.body}))
+        Answer::json(
+            200,
+            json!({"method": request.method, "path": request.path, "body": request.json(), "text": request.body}),
+        )
     })
 }
 
@@ -69,7 +72,7 @@ steps:
       url: "{{ api }}/"
       json: {n: "{{ count }}", text: "{{ count }} of them", flags: "{{ flags }}", all: ["{{ list }}", null, 1.5]}
     expect:
-      - jq: .body == {n: 3, text: "3 of them", flags: {a: true}, all: [[1, "two"], null, 1.5]}
+      - jq: '.body == {n: 3, text: "3 of them", flags: {a: true}, all: [[1, "two"], null, 1.5]}'
 "#,
     ));
     folder.run(&[]).exits(0);
@@ -110,7 +113,8 @@ steps:
     ));
     folder.file("data/note.txt", "from a file");
     folder.run(&[]).exits(0);
-    let kinds: Vec<_> = server.requests().iter().map(|r| r.headers.get("content-type").cloned().unwrap_or_default()).collect();
+    let kinds: Vec<_> =
+        server.requests().iter().map(|r| r.headers.get("content-type").cloned().unwrap_or_default()).collect();
     assert_eq!(kinds[0], "application/x-www-form-urlencoded");
     assert!(kinds[1].starts_with("multipart/form-data; boundary="), "{kinds:?}");
     assert_eq!(kinds[2], "text/x-note");
@@ -284,7 +288,10 @@ steps:
     ));
     folder.run(&[]).exits(4).shows("300 ms");
     let pid = folder.read("pid");
-    assert!(!std::path::Path::new(&format!("/proc/{}", pid.trim())).join("cmdline").exists(), "the grandchild lives on");
+    assert!(
+        !std::path::Path::new(&format!("/proc/{}", pid.trim())).join("cmdline").exists(),
+        "the grandchild lives on"
+    );
 }
 
 #[test]
@@ -371,13 +378,22 @@ fn a_lost_answer_makes_the_outcome_unknown() {
         )
     };
     Folder::with(&steps("")).run(&[]).exits(4).shows("nobody knows whether it took effect");
-    let lossy = || Server::start(|_, before| if before == 0 { Answer::Drop } else { Answer::json(200, json!({"seen": true})) });
+    let lossy =
+        || Server::start(|_, before| if before == 0 { Answer::Drop } else { Answer::json(200, json!({"seen": true})) });
     for (on_unknown, code, requests) in [
         ("    on_unknown: rerun\n", 0, 2),
         ("    on_unknown: skip\n", 0, 1),
         ("    on_unknown: fail\n", 1, 1),
-        ("    on_unknown:\n      - id: look\n        http: {url: \"{{ api }}/look\"}\n        capture: {happened: .seen}\n", 0, 2),
-        ("    on_unknown:\n      - id: look\n        http: {url: \"{{ api }}/look\"}\n        capture: {happened: .seen | not}\n", 0, 3),
+        (
+            "    on_unknown:\n      - id: look\n        http: {url: \"{{ api }}/look\"}\n        capture: {happened: .seen}\n",
+            0,
+            2,
+        ),
+        (
+            "    on_unknown:\n      - id: look\n        http: {url: \"{{ api }}/look\"}\n        capture: {happened: .seen | not}\n",
+            0,
+            3,
+        ),
     ] {
         let server = lossy();
         let text = playbook(
@@ -392,13 +408,6 @@ fn a_lost_answer_makes_the_outcome_unknown() {
 #[test]
 fn loops_gather_what_they_capture() {
     let server = echoing();
-    let folder = Folder::with(&playbook(
-        &server,
-        r#"
-vars_unused: 0
-"#,
-    ));
-    drop(folder);
     let folder = Folder::with(&playbook(
         &server,
         r#"
@@ -417,13 +426,13 @@ steps:
       - id: inner
         set: {shout: "{{ seen | upper }}!"}
       - id: inner-check
-        assert: ['shout is containing("!")']
+        assert: ['"!" in shout']
   - id: after
     assert:
       - jq: $where == ["/1", null, "/3"]
       - jq: $shout == ["/1!", "/3!"]
   - id: none
-    for_each: "{{ where | slice(start=0, end=0) }}"
+    for_each: "{{ where[0:0] }}"
     as: nothing
     exec: ["false"]
 "#,
@@ -462,7 +471,12 @@ rollback: |
         .replace("{{ never_there | default(value='unknown') }}", "-")
         .as_str(),
     ));
-    let ran = folder.run(&[]).exits(1).shows("Do it with the big lever.").shows("Turn it off and on again.").shows("changed before it ended");
+    let ran = folder
+        .run(&[])
+        .exits(1)
+        .shows("Do it with the big lever.")
+        .shows("Turn it off and on again.")
+        .shows("changed before it ended");
     assert!(ran.stdout.contains("own"), "{}", ran.stdout);
     assert!(folder.read("told").starts_with("breaks: "), "{}", folder.read("told"));
     assert!(folder.path().join("last").exists());
@@ -529,7 +543,7 @@ steps:
           http: {url: "{{ api }}/good"}
 "#,
     ));
-    folder.run(&[]).exits(1).shows("`together/bad` failed");
+    folder.run(&[]).exits(1).shows("together/bad: ");
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -576,11 +590,23 @@ fn variants_fix_inputs_and_nothing_else() {
     );
     folder.file("prod.yaml", "runbook: 1\nname: prod\nextends: base.yaml\ntitle: Production\nset: {app: shop}\n");
     folder.file("old.yaml", "runbook: 1\nname: old\nextends: prod.yaml\ndeprecated: use `prod`\n");
-    folder.program().args(["run", "prod.yaml", "--set", "n=4"]).ran().exits(0).shows("Production").shows("said: shop 4");
+    folder
+        .program()
+        .args(["run", "prod.yaml", "--set", "n=4"])
+        .ran()
+        .exits(0)
+        .shows("Production")
+        .shows("said: shop 4");
     folder.program().args(["run", "old.yaml"]).ran().exits(0).shows("deprecated: use `prod`");
     folder.program().args(["run", "prod.yaml", "--set", "app=x"]).ran().exits(2).shows("fixed by the variant");
     folder.file("bad.yaml", "runbook: 1\nname: bad\nextends: base.yaml\nset: {ap: x}\n");
-    folder.program().args(["check", "bad.yaml"]).ran().exits(2).shows("error[unknown-input]").shows("did you mean `app`?");
+    folder
+        .program()
+        .args(["check", "bad.yaml"])
+        .ran()
+        .exits(2)
+        .shows("error[unknown-input]")
+        .shows("did you mean `app`?");
 }
 
 #[test]
@@ -747,7 +773,14 @@ steps:
 "#,
     ));
     let ran = folder.run(&[]).exits(1);
-    for text in ["expected 201, got 200", "expected more than 5, got 5", "expected something, got null", "expected 7, got string \"text\"", "2 of them (there are 3)", "no result"] {
+    for text in [
+        "expected 201, got 200",
+        "expected more than 5, got 5",
+        "expected something, got null",
+        "expected 7, got string \"text\"",
+        "2 of them (there are 3)",
+        "no result",
+    ] {
         assert!(ran.stdout.contains(text), "`{text}` is missing in\n{}", ran.stdout);
     }
 }

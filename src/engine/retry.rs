@@ -42,7 +42,8 @@ fn matches_on(on: &RetryOn, missed: &Missed) -> bool {
     match on {
         RetryOn::Transport => missed.failure.kind == FailureKind::Transport,
         RetryOn::Timeout => missed.failure.kind == FailureKind::Timeout,
-        RetryOn::Assertions => missed.failure.kind == FailureKind::Assertions,
+        // To a group, a step that failed within it is what a failed assertion is to a step.
+        RetryOn::Assertions => matches!(missed.failure.kind, FailureKind::Assertions | FailureKind::Inner),
         RetryOn::Status(status) => missed.status == Some(*status),
         RetryOn::StatusClass(class) => missed.status.is_some_and(|status| status / 100 == *class),
     }

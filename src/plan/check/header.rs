@@ -224,11 +224,9 @@ impl Judge<'_> {
     /// Warnings that the header gives cause for: an SOP validated too long ago, a deprecated playbook.
     pub fn header_warnings(&mut self, loaded: &Loaded, root: &Place) {
         let Some(sop) = &loaded.document.sop else { return };
-        let sop_place = if loaded.entry.path == loaded.source.path {
-            root.key("sop")
-        } else {
-            Place { source: loaded.entry.clone(), route: crate::source::Route::root() }.key("sop")
-        };
+        // A variant may say it, or leave it to its base.
+        let entry = Place { source: loaded.entry.clone(), route: crate::source::Route::root() }.key("sop");
+        let sop_place = if loaded.entry.says(&entry.route) { entry } else { root.key("sop") };
         if let Some(text) = &sop.average_duration {
             self.duration(text, &sop_place.key("average_duration"));
         }
