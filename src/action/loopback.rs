@@ -105,8 +105,9 @@ impl Server {
 /// Writes an answer of a known length. `head` is the status and, after line breaks, headers.
 pub(crate) fn answer(wire: &mut dyn Wire, head: &str, body: &[u8]) -> io::Result<Then> {
     let head = head.replace('\n', "\r\n");
-    write!(wire, "HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len())?;
-    wire.write_all(body)?;
+    // In one piece: two would wait for each other's acknowledgement, 40 ms.
+    let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len());
+    wire.write_all(&[head.as_bytes(), body].concat())?;
     wire.flush()?;
     Ok(Then::Keep)
 }

@@ -176,3 +176,12 @@ async fn connections_are_used_again() {
     }
     assert_eq!((server.received().len(), server.connections()), (5, 1));
 }
+
+#[test]
+fn an_effect_may_run_in_a_task_of_its_own() {
+    fn sendable<T: Send>(_: T) {}
+    let bench = Bench::open();
+    let request = get("http://127.0.0.1/");
+    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel };
+    sendable(perform(&bench.hands, &request, &leave));
+}
