@@ -39,7 +39,7 @@ pub type Output = Value;
 /// Why an action gave no output.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
-    /// Not permitted; nothing was sent.
+    /// Not permitted; nothing was sent (of a redirect: nothing to where it pointed).
     #[error("{message}")]
     Refused { message: String, help: Option<String> },
     /// The exchange broke. `phase` is one of: resolving, connecting, TLS, sending, reading.
