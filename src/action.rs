@@ -29,7 +29,8 @@ pub struct Hands {
 pub struct StandIns {
     /// `host` or `host:port`, lower case, to the base URL on loopback that plays it.
     pub hosts: HashMap<String, url::Url>,
-    /// The only folder on PATH.
+    /// The folder that is looked into for programs, alone; an absolute name `/usr/bin/x` is `usr/bin/x` in it. Scripts
+    /// find a few tools that talk to nobody besides, and it comes first on every PATH.
     pub programs: PathBuf,
 }
 
@@ -39,7 +40,7 @@ pub type Output = Value;
 /// Why an action gave no output.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
-    /// Not permitted; nothing was sent.
+    /// Not permitted; nothing was sent (of a redirect: nothing to where it pointed).
     #[error("{message}")]
     Refused { message: String, help: Option<String> },
     /// The exchange broke. `phase` is one of: resolving, connecting, TLS, sending, reading.

@@ -3,6 +3,7 @@
 
 mod child;
 mod program;
+mod start;
 #[cfg(test)]
 mod tests;
 

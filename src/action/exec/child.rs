@@ -1,14 +1,14 @@
-//! Owns one child process and its group: started with nothing inherited, attended, and ended as a whole.
-//! Deliberately knows nothing of permissions or of what its output means.
+//! Owns attending to one child process and its group: fed, read, and ended as a whole.
+//! Deliberately knows nothing of permissions, of how it is started, or of what its output means.
 
+use super::Command;
 use super::program::Surroundings;
-use super::{Command, unsent};
+use super::start::start;
 use crate::action::{ActionError, Cancel, Sent};
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -61,9 +61,9 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings, cancel: 
         };
         attend(&mut child, &group, talk, command.timeout, cancel).await
     };
+    group.forget();
     match stop {
         Stop::Exited(status) => {
-            group.forget();
             let signal = status.signal().map(signal_name);
             Ok(Ended { exit_code: status.code(), signal, stdout: out, stderr: err })
         }
@@ -151,90 +151,6 @@ async fn attend(
     stop
 }
 
-async fn start(command: &Command, surroundings: &Surroundings) -> Result<Child, ActionError> {
-    if !command.cwd.is_dir() {
-        return Err(unsent(format!("the folder `{}` (`cwd`) is not there", command.cwd.display())));
-    }
-    let mut attempts = 0;
-    loop {
-        match prepare(command, surroundings).spawn() {
-            Ok(child) => return Ok(child),
-            // Someone still has the file open for writing, perhaps a child between fork and exec that is not meant
-            // to: gone in a moment, and nothing was started yet.
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 20 => {
-                attempts += 1;
-                sleep(Duration::from_millis(10)).await;
-            }
-            Err(error) => {
-                let why = match error.kind() {
-                    io::ErrorKind::InvalidInput => "an argument or a variable has a NUL character in it".to_string(),
-                    io::ErrorKind::ArgumentListTooLong => {
-                        "its arguments and environment are too long; give long texts by `stdin` or `files`".to_string()
-                    }
-                    kind => kind.to_string(),
-                };
-                return Err(unsent(format!("`{}` could not be started: {why}", surroundings.file.display())));
-            }
-        }
-    }
-}
-
-fn prepare(command: &Command, surroundings: &Surroundings) -> tokio::process::Command {
-    let mut prepared = tokio::process::Command::new(&surroundings.file);
-    let mut argv = command.argv.iter().map(|value| value.expose_text());
-    if let Some(argv0) = argv.next() {
-        prepared.arg0(argv0);
-    }
-    prepared.args(argv).current_dir(&command.cwd).env_clear();
-    prepared.envs(surroundings.env.iter().map(|(name, value)| (name, value)));
-    for (name, value) in &command.env {
-        let value = value.expose_text();
-        match (&surroundings.path_first, name.as_str()) {
-            (Some(first), "PATH") => {
-                let mut path = OsString::from(first);
-                path.push(":");
-                path.push(value);
-                prepared.env(name, path)
-            }
-            _ => prepared.env(name, value),
-        };
-    }
-    prepared.envs(command.own_env.iter().map(|(name, value)| (name, value)));
-    prepared
-        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let parent = std::process::id();
-    // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
-    unsafe { prepared.pre_exec(move || isolate(parent)) };
-    prepared
-}
-
-/// In the child, before the program: a session of its own (so that it is a group of its own, and what asks for a
-/// password on the terminal fails instead of stopping for ever), private files, no descriptors but the three.
-fn isolate(parent: u32) -> io::Result<()> {
-    // SAFETY: plain system calls on numbers.
-    unsafe {
-        if libc::setsid() < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        libc::umask(0o077);
-        #[cfg(target_os = "linux")]
-        {
-            // A run that is killed takes its program along, lest both it and the resumed run do the same thing.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            if u32::try_from(libc::getppid()).is_ok_and(|now| now != parent) {
-                libc::_exit(127);
-            }
-            // Not closed but marked: the one by which a failed exec is told is among them.
-            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
-        }
-        #[cfg(not(target_os = "linux"))]
-        let _ = parent;
-    }
-    Ok(())
-}
-
 /// A program that does not read all of its input is free to.
 async fn feed(stdin: Option<ChildStdin>, input: &[u8]) {
     if let Some(mut stdin) = stdin {
@@ -268,7 +184,7 @@ async fn until(at: Option<Instant>) {
     }
 }
 
-/// The process group of a program. Ended when dropped, unless the program has ended by itself.
+/// The process group of a program. Ended when dropped, which is when attending to it is given up.
 struct Group(i32);
 
 impl Group {
@@ -283,6 +199,7 @@ impl Group {
         unsafe { libc::killpg(self.0, 0) == 0 }
     }
 
+    /// It was attended to until its end.
     fn forget(self) {
         std::mem::forget(self);
     }

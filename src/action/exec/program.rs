@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Where programs are looked for when the run itself has no PATH.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// What scripts of a rehearsal find besides the world's programs: they work on texts, files and processes, and reach
-/// nothing outside. A program like `gh` that a script calls and the world does not name must not be the real one.
+/// What scripts of a rehearsal find besides the world's programs: they work on texts, files and processes, and talk to
+/// nobody by themselves. A program like `gh` that a script calls and the world does not name must not be the real one.
 const TOOLS: &str = "[ awk base64 basename bash cat chmod cksum cmp comm cp csplit cut date dd diff dirname echo egrep \
     env expr false fgrep find fmt fold gawk getopt grep gunzip gzip head hexdump id install join jq kill ln ls mawk \
     md5sum mkdir mkfifo mktemp mv nl nproc od openssl paste pr printenv printf pwd readlink realpath rev rm rmdir sed \

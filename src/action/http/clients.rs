@@ -233,10 +233,21 @@ impl Proxy {
     }
 }
 
-/// A little less than the exchange has as a whole, so that a host that does not answer at all is known as such:
-/// then nothing was sent, and even what must not be done twice can be tried again.
+/// Without a wish, or with one that is no shorter than the whole exchange: a little less than the whole, so that a
+/// host that does not answer at all is known as such. Then nothing was sent, and even what must not be done twice can
+/// be tried again.
 fn connect_timeout(asked: Option<Duration>, within: Duration) -> Duration {
-    asked.unwrap_or_else(|| CONNECT_TIMEOUT.min(within / 4 * 3))
+    match asked {
+        Some(asked) if asked < within => asked,
+        _ => CONNECT_TIMEOUT.min(rounded_down(within / 4 * 3)),
+    }
+}
+
+/// To a few steps, since each makes a client of its own: a time that is left over differs at every attempt.
+fn rounded_down(time: Duration) -> Duration {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+    let dropped = (u64::BITS - millis.leading_zeros()).saturating_sub(3);
+    Duration::from_millis(millis >> dropped << dropped)
 }
 
 fn read_pem(path: &Path, grant: &Grant) -> Result<Vec<u8>, ActionError> {
@@ -257,4 +268,26 @@ fn install_provider() {
     static ONCE: Once = Once::new();
     // Fails where another part of the process was first, which is as good.
     ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connecting_has_a_little_less_time_than_the_whole() {
+        let (second, millis) = (Duration::from_secs(1), Duration::from_millis);
+        for (asked, within, expected) in [
+            (None, second * 30, second * 10),
+            (None, second * 4, millis(2560)),
+            (None, second, millis(640)),
+            (None, millis(1), millis(1)),
+            (None, Duration::ZERO, millis(1)),
+            (None, Duration::MAX, second * 10),
+            (Some(second * 20), second * 30, second * 20),
+            (Some(second * 30), second * 4, millis(2560)),
+        ] {
+            assert_eq!(connect_timeout(asked, within), expected, "{asked:?} {within:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What is refused before anything is sent: hosts, secrets that may not go there, values that make no request.
 
 use super::*;
+use proptest::prelude::*;
 
 #[tokio::test]
 async fn what_no_rule_names_is_not_sent() {
@@ -137,4 +138,32 @@ async fn a_dot_at_the_hosts_end_changes_nothing() {
         bench.perform(&Request { auth: Some(Auth::Bearer(secret(Some(&["localhost"])))), ..get(&url) }).await.unwrap();
     assert_eq!(output["url"], format!("http://localhost:{}/", server.port));
     assert_eq!(server.received()[0].header("host"), format!("localhost:{}", server.port));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_value_makes_it_panic(
+        path in "\\PC{0,20}",
+        method in "[A-Z]{1,5}|\\PC{0,5}",
+        name in "[a-z-]{1,8}|\\PC{0,8}",
+        value in any::<String>(),
+        whole in any::<String>(),
+    ) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let pairs = || vec![(name.clone(), text(&value))];
+        let request = Request {
+            method,
+            query: pairs(),
+            headers: pairs(),
+            proxy: value.starts_with('a').then(|| whole.clone()),
+            ..post(&format!("http://127.0.0.1:{port}/{path}"), Body::Multipart(vec![(name.clone(), PartSource::Text(text(&value)))]))
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let bench = Bench::open();
+        prop_assert!(runtime.block_on(bench.perform(&request)).is_err());
+        let elsewhere = Request { url: text(&whole), ..get("") };
+        prop_assert!(runtime.block_on(bench.perform(&elsewhere)).is_err());
+    }
 }
