@@ -85,7 +85,9 @@ impl Library {
 
 fn natives(world: bool) -> impl Iterator<Item = Fun<Data>> {
     let ours = world.then(|| native::run(("sealed_open", native::v(1), |cv| super::sealed_open(cv))));
-    jaq_core::funs::<Data>().chain(jaq_std::funs::<Data>()).chain(jaq_json::funs::<Data>()).chain(ours)
+    let std = jaq_std::funs::<Data>().filter(|(name, ..)| *name != "now");
+    let now = native::run(("now", native::v(0), |_| super::now()));
+    jaq_core::funs::<Data>().chain(std).chain(jaq_json::funs::<Data>()).chain([now]).chain(ours)
 }
 
 fn called<'s>(walk: impl FnOnce(&mut dyn FnMut(Found<'s>))) -> Vec<&'s str> {
