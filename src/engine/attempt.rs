@@ -11,9 +11,9 @@ use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
 use crate::playbook::document::Effect;
+use crate::secret::{Origin, Taint};
 use crate::value::{Names, Value, shape_of};
 use serde_json::{Value as Json, json};
-use crate::secret::{Origin, Taint};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

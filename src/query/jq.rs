@@ -18,11 +18,11 @@ use convert::Outlet;
 use jaq_core::{Ctx, Vars};
 use jaq_json::Val;
 use serde_json::Value as Json;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
