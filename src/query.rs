@@ -1,8 +1,10 @@
 //! Owns queries: jq (on jaq) and JSONPath, compiled once per distinct text, run under budgets, taint followed.
 //! Deliberately knows nothing of steps; variables come through `Names`.
 
+mod budget;
 mod jq;
 mod jsonpath;
+mod worker;
 
 pub use jq::{Program, Query};
 pub use jsonpath::JsonPath;

@@ -8,7 +8,7 @@ pub use derive::derive;
 use crate::secret::{Masker, Origin, Taint};
 use serde_json::Value as Json;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use zeroize::Zeroize;
 
 /// What templates and queries read their variables from.
@@ -137,6 +137,11 @@ impl Value {
         Value::marked(self.0.json.clone(), marks)
     }
 
+    /// A handle that tells whether a value is this very one, without keeping it alive.
+    pub fn downgrade(&self) -> WeakValue {
+        WeakValue(Arc::downgrade(&self.0))
+    }
+
     pub fn is_null(&self) -> bool {
         self.0.json.is_null()
     }
@@ -153,6 +158,19 @@ impl Value {
                 teach_strings(part, masker);
             }
         }
+    }
+}
+
+/// Names a value without keeping it, or its secrets, alive.
+pub struct WeakValue(Weak<Inner>);
+
+impl WeakValue {
+    pub fn is(&self, value: &Value) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&value.0))
+    }
+
+    pub fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 

@@ -1,40 +1,196 @@
-//! Owns jq. The only file that names `jaq`.
+//! Owns jq: queries that read the run's variables, and the programs of worlds. The only folder that names `jaq`.
+//! Deliberately knows nothing of steps; variables come through `Names`.
+//!
+//! The whole language but recursive `def`, modules, and what reaches outside (`env`, `input`, `halt` …); `debug` and
+//! `stderr` give their input on. Whatever an author writes is judged and run on a worker (`worker`): it may not end.
 
+mod compile;
+mod convert;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use super::worker::{Overrun, within};
 use super::{QueryError, RunError};
-use crate::value::{Names, Value};
+use crate::value::{Names, Value, derive};
+use compile::Filter;
+use convert::Outlet;
+use jaq_core::{Ctx, Vars};
+use jaq_json::Val;
 use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+const QUERY_DEADLINE: Duration = Duration::from_secs(2);
+const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
+/// More results are an error.
+const MOST_RESULTS: usize = 10_000;
+/// Texts kept compiled; beyond it the cache starts anew.
+const CACHED: usize = 4096;
 
 /// A compiled jq text that reads variables of the run.
-#[derive(Clone, Debug)]
-pub struct Query {/* text, id in the worker, free variables */}
+#[derive(Clone)]
+pub struct Query(Arc<Compiled>);
+
+struct Compiled {
+    text: String,
+    filter: Arc<Filter>,
+    reads: Vec<(String, Range<usize>)>,
+}
+
+static QUERIES: LazyLock<Mutex<HashMap<String, Query>>> = LazyLock::new(Mutex::default);
 
 impl Query {
     /// Compiles; its free variables (`$name`, not bound by `as`, `reduce`, `foreach` or a parameter) are found here.
-    pub fn parse(_text: &str) -> Result<Query, Vec<QueryError>> {
-        todo!()
+    pub fn parse(text: &str) -> Result<Query, Vec<QueryError>> {
+        let queries = || QUERIES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = queries().get(text) {
+            return Ok(known.clone());
+        }
+        let own = text.to_string();
+        let made =
+            within(QUERY_DEADLINE, move || compile::query(&own)).map_err(|overrun| unparsed(text, overrun))??;
+        let query = Query(Arc::new(Compiled { text: text.into(), filter: Arc::new(made.filter), reads: made.reads }));
+        let mut queries = queries();
+        if queries.len() >= CACHED {
+            queries.clear();
+        }
+        queries.insert(text.into(), query.clone());
+        Ok(query)
     }
+
     pub fn text(&self) -> &str {
-        todo!()
+        &self.0.text
     }
+
     /// Free variables with the bytes of their first mention.
-    pub fn reads(&self) -> &[(String, std::ops::Range<usize>)] {
-        todo!()
+    pub fn reads(&self) -> &[(String, Range<usize>)] {
+        &self.0.reads
     }
+
     /// All results (at most 10,000), tainted; a free variable that `names` does not have is null.
-    pub fn run(&self, _input: &Value, _names: &dyn Names) -> Result<Vec<Value>, RunError> {
-        todo!()
+    pub fn run(&self, input: &Value, names: &dyn Names) -> Result<Vec<Value>, RunError> {
+        let variables = self.0.reads.iter().map(|(name, _)| names.lookup(name).unwrap_or_else(Value::null));
+        let inputs: Vec<Value> = std::iter::once(input.clone()).chain(variables).collect();
+        if !inputs.iter().any(Value::is_secret) {
+            return Ok(self.evaluate(&inputs)?.into_iter().map(Value::plain).collect());
+        }
+        let all = derive(&inputs, |inputs| self.evaluate(inputs).map(Json::Array))?;
+        let count = all.expose().as_array().map_or(0, Vec::len);
+        Ok((0..count).filter_map(|index| all.pointer(&format!("/{index}"))).collect())
+    }
+
+    fn evaluate(&self, inputs: &[Value]) -> Result<Vec<Json>, RunError> {
+        let filter = self.0.filter.clone();
+        let inputs = inputs.to_vec();
+        let job = move || {
+            let mut values = inputs.iter().map(convert::into_val);
+            let input = values.next().unwrap_or_default();
+            let results = results(&filter, input, values.collect(), MOST_RESULTS);
+            drop(inputs);
+            convert::forget_dead();
+            results
+        };
+        within(QUERY_DEADLINE, job).map_err(|overrun| overran(overrun, QUERY_DEADLINE))?.map_err(RunError)
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text())
     }
 }
 
 /// A jq program for worlds: plain JSON in, first result out, no taint, with definitions put before it.
-#[derive(Clone, Debug)]
-pub struct Program {}
+#[derive(Clone)]
+pub struct Program {
+    text: Arc<str>,
+    filter: Arc<Filter>,
+}
 
 impl Program {
-    pub fn parse(_definitions: &str, _text: &str) -> Result<Program, Vec<QueryError>> {
-        todo!()
+    /// Has one more filter, `sealed_open($private_key_base64)`: a libsodium sealed box in base64 to its text, or null.
+    pub fn parse(definitions: &str, text: &str) -> Result<Program, Vec<QueryError>> {
+        let own = (definitions.to_string(), text.to_string());
+        let made = within(PROGRAM_DEADLINE, move || compile::program(&own.0, &own.1));
+        let filter = made.map_err(|overrun| unparsed(text, overrun))??;
+        Ok(Program { text: text.into(), filter: Arc::new(filter) })
     }
-    pub fn run(&self, _input: Json) -> Result<Json, RunError> {
-        todo!()
+
+    pub fn run(&self, input: Json) -> Result<Json, RunError> {
+        let filter = self.filter.clone();
+        let job = move || results(&filter, convert::from_json(&input), Vec::new(), 1);
+        let results =
+            within(PROGRAM_DEADLINE, job).map_err(|overrun| overran(overrun, PROGRAM_DEADLINE))?.map_err(RunError)?;
+        results.into_iter().next().ok_or_else(|| RunError("it gives no result".into()))
     }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.text)
+    }
+}
+
+/// On a worker: the results, of which a query has all and a program the first.
+fn results(filter: &Filter, input: Val, variables: Vec<Val>, most: usize) -> Result<Vec<Json>, String> {
+    let context = Ctx::<compile::Data>::new(&filter.lut, Vars::new(variables));
+    let mut outlet = Outlet::new();
+    let mut all = Vec::new();
+    for result in filter.id.run((context, input)) {
+        let value = result.map_err(|exception| match exception.get_err() {
+            Ok(error) => convert::abbreviate(&error_text(error)),
+            Err(_) => "the query ended early".into(),
+        })?;
+        if all.len() == MOST_RESULTS {
+            return Err(format!("it gives more than {MOST_RESULTS} results: put them into a list, `[…]`"));
+        }
+        all.push(outlet.take(&value)?);
+        if all.len() == most && most == 1 {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// jq's own words, or what `error(…)` was given: a text as it is.
+fn error_text(error: jaq_core::Error<Val>) -> String {
+    match error.into_val() {
+        Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn overran(overrun: Overrun, deadline: Duration) -> RunError {
+    RunError(match overrun {
+        Overrun::Time => format!("it did not end within {} s", deadline.as_secs()),
+        Overrun::Memory => "it ran over its memory budget of 256 MiB".into(),
+        Overrun::Fault => "jq broke down over it (a fault in the program)".into(),
+        Overrun::NoWorker => "too many queries before it ran over their budgets".into(),
+    })
+}
+
+fn unparsed(text: &str, overrun: Overrun) -> Vec<QueryError> {
+    let RunError(message) = overran(overrun, PROGRAM_DEADLINE);
+    vec![QueryError { span: 0..text.len(), message: format!("the query cannot be read: {message}"), help: None }]
+}
+
+/// `sealed_open($private_key)`.
+fn sealed_open<'a>(cv: jaq_core::Cv<'a, compile::Data>) -> jaq_core::ValXs<'a, Val> {
+    jaq_core::native::unary(cv, |sealed, key| {
+        let bytes = |val: &Val| match val {
+            Val::TStr(text) | Val::BStr(text) => {
+                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &text[..]).ok()
+            }
+            _ => None,
+        };
+        let open = || {
+            let key = crypto_box::SecretKey::from_slice(&bytes(&key)?).ok()?;
+            String::from_utf8(key.unseal(&bytes(&sealed)?).ok()?).ok()
+        };
+        Ok(open().map_or(Val::Null, |text| Val::utf8_str(text.into_bytes())))
+    })
 }
