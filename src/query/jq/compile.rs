@@ -4,20 +4,20 @@
 //! Compiling jq's whole library costs more than all else, so only what the text needs of it goes along.
 
 use super::super::QueryError;
+use super::natives::natives;
+use super::val::V;
 use super::walk::{Found, walk, walk_defs};
 use crate::diagnostic::nearest;
 use jaq_core::data::JustLut;
 use jaq_core::load::lex::Lexer;
 use jaq_core::load::parse::{Def, Parser};
 use jaq_core::load::{self, Arena, File, Loader};
-use jaq_core::native::{self, Fun};
 use jaq_core::{Compiler, compile::Undefined};
-use jaq_json::Val;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-pub type Data = JustLut<Val>;
+pub type Data = JustLut<V>;
 pub type Filter = jaq_core::Filter<Data>;
 
 /// Longer texts are refused.
@@ -81,11 +81,6 @@ impl Library {
         wanted.sort_unstable();
         wanted.into_iter().map(|place| self.defs[place].clone())
     }
-}
-
-fn natives(world: bool) -> impl Iterator<Item = Fun<Data>> {
-    let ours = world.then(|| native::run(("sealed_open", native::v(1), |cv| super::sealed_open(cv))));
-    jaq_core::funs::<Data>().chain(jaq_std::funs::<Data>()).chain(jaq_json::funs::<Data>()).chain(ours)
 }
 
 fn called<'s>(walk: impl FnOnce(&mut dyn FnMut(Found<'s>))) -> Vec<&'s str> {
