@@ -155,6 +155,9 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     for (_, value) in &captures {
         here.facts().learn(value);
     }
+    // A public capture of the same answer may hold the secret that was only learnt just now.
+    let captures: Vec<(String, Value)> =
+        captures.into_iter().map(|(name, value)| (name, here.facts().recognise(value))).collect();
     let mut assertions = judge(&step.expect, &answer, scope);
     if let Some(broken) = implied(step, &output) {
         assertions.insert(0, broken);

@@ -6,8 +6,10 @@
 
 mod compile;
 mod convert;
+mod natives;
 #[cfg(test)]
 mod tests;
+mod val;
 mod walk;
 
 use super::worker::{Overrun, within};
@@ -16,13 +18,13 @@ use crate::value::{Names, Value, derive};
 use compile::Filter;
 use convert::Outlet;
 use jaq_core::{Ctx, Vars};
-use jaq_json::Val;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
+use val::V;
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
@@ -87,7 +89,7 @@ impl Query {
         let filter = self.0.filter.clone();
         let inputs = inputs.to_vec();
         let job = move || {
-            let mut values = inputs.iter().map(convert::into_val);
+            let mut values = inputs.iter().map(convert::into_val).map(V);
             let input = values.next().unwrap_or_default();
             let results = results(&filter, input, values.collect(), MOST_RESULTS);
             drop(inputs);
@@ -122,7 +124,7 @@ impl Program {
 
     pub fn run(&self, input: Json) -> Result<Json, RunError> {
         let filter = self.filter.clone();
-        let job = move || results(&filter, convert::from_json(&input), Vec::new(), 1);
+        let job = move || results(&filter, V(convert::from_json(&input)), Vec::new(), 1);
         let results =
             within(PROGRAM_DEADLINE, job).map_err(|overrun| overran(overrun, PROGRAM_DEADLINE))?.map_err(RunError)?;
         results.into_iter().next().ok_or_else(|| RunError("it gives no result".into()))
@@ -136,7 +138,7 @@ impl fmt::Debug for Program {
 }
 
 /// On a worker: the results, of which a query has all and a program the first.
-fn results(filter: &Filter, input: Val, variables: Vec<Val>, most: usize) -> Result<Vec<Json>, String> {
+fn results(filter: &Filter, input: V, variables: Vec<V>, most: usize) -> Result<Vec<Json>, String> {
     let context = Ctx::<compile::Data>::new(&filter.lut, Vars::new(variables));
     let mut outlet = Outlet::new();
     let mut all = Vec::new();
@@ -148,7 +150,7 @@ fn results(filter: &Filter, input: Val, variables: Vec<Val>, most: usize) -> Res
         if all.len() == MOST_RESULTS {
             return Err(format!("it gives more than {MOST_RESULTS} results: put them into a list, `[…]`"));
         }
-        all.push(outlet.take(&value)?);
+        all.push(outlet.take(&value.0)?);
         if all.len() == most && most == 1 {
             break;
         }
@@ -157,9 +159,9 @@ fn results(filter: &Filter, input: Val, variables: Vec<Val>, most: usize) -> Res
 }
 
 /// jq's own words, or what `error(…)` was given: a text as it is.
-fn error_text(error: jaq_core::Error<Val>) -> String {
-    match error.into_val() {
-        Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
+fn error_text(error: jaq_core::Error<V>) -> String {
+    match error.into_val().0 {
+        jaq_json::Val::TStr(text) => String::from_utf8_lossy(&text).into_owned(),
         other => other.to_string(),
     }
 }
@@ -176,21 +178,4 @@ fn overran(overrun: Overrun, deadline: Duration) -> RunError {
 fn unparsed(text: &str, overrun: Overrun) -> Vec<QueryError> {
     let RunError(message) = overran(overrun, PROGRAM_DEADLINE);
     vec![QueryError { span: 0..text.len(), message: format!("the query cannot be read: {message}"), help: None }]
-}
-
-/// `sealed_open($private_key)`.
-fn sealed_open<'a>(cv: jaq_core::Cv<'a, compile::Data>) -> jaq_core::ValXs<'a, Val> {
-    jaq_core::native::unary(cv, |sealed, key| {
-        let bytes = |val: &Val| match val {
-            Val::TStr(text) | Val::BStr(text) => {
-                base64::Engine::decode(&base64::engine::general_purpose::STANDARD, &text[..]).ok()
-            }
-            _ => None,
-        };
-        let open = || {
-            let key = crypto_box::SecretKey::from_slice(&bytes(&key)?).ok()?;
-            String::from_utf8(key.unseal(&bytes(&sealed)?).ok()?).ok()
-        };
-        Ok(open().map_or(Val::Null, |text| Val::utf8_str(text.into_bytes())))
-    })
 }

@@ -178,5 +178,5 @@ fn map(json: Json) -> Map<String, Json> {
 
 /// Whole seconds, so that jq's `fromdateiso8601` reads it.
 fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    crate::plan::duration::now()
 }

@@ -89,9 +89,10 @@ impl Reader {
 
     /// Definitions are compiled by themselves first, so that a mistake in them is told once and where it is.
     fn definitions(&mut self, place: &Place) {
-        // The line break ends a comment on the last line.
+        // As the text itself, with places; the line break ends a comment on its last line. Then as what they are used for.
         let text = format!("{}\nnull", self.define);
-        if let Err(mut errors) = Program::parse("", &text) {
+        let outcome = Program::parse("", &text).and_then(|_| Program::parse(&self.define, "null"));
+        if let Err(mut errors) = outcome {
             for error in &mut errors {
                 error.span.start = error.span.start.min(self.define.len());
                 error.span.end = error.span.end.min(self.define.len());

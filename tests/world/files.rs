@@ -107,6 +107,8 @@ fn a_mistake_in_define_is_told_once() {
     let wrong = "world: 1\ndefine: |\n  def a: 1;\n  def b: nosuch;\nhosts: {a.test: {GET /: 'b', GET /2: 'b'}}\n";
     assert_eq!(told(wrong), ["bad-jq 4:10 there is no filter `nosuch`"]);
     assert_eq!(told("world: 1\ndefine: 'def a: 1'\n"), ["bad-jq 2:18 expected `;`, but found `null`"]);
+    let told = told("world: 1\ndefine: '1 |'\nanswers: {a: '.', b: '.'}\n");
+    assert!(told.len() == 1 && told[0].starts_with("bad-jq 2:"), "{told:?}");
 }
 
 #[test]
