@@ -4,7 +4,7 @@
 mod draw;
 mod suggest;
 
-pub use draw::draw;
+pub use draw::{draw, draw_within, one_line};
 pub use suggest::nearest;
 
 use crate::source::{Part, Place};

@@ -2,10 +2,16 @@
 //! Deliberately judges nothing but form. The only folder that names `serde_yaml` and `saphyr_parser`.
 
 pub mod document;
+mod extend;
+mod foreign;
+mod forms;
 mod gate;
 mod read;
 mod schema;
 mod shape;
+mod spans;
+mod syntax;
 
-pub use read::{Loaded, load, read_yaml};
+pub use extend::{Loaded, is_kebab, kebab, load};
+pub use read::{part, read_yaml};
 pub use schema::playbook_schema;

@@ -1,8 +1,16 @@
 //! Owns the shape of a playbook file: what may be written where. The JSON Schema is made from these types.
 //! Deliberately judges nothing but shape; what it means is `plan`'s affair.
 //!
-//! A step is a struct with one optional field an action, since tagged and untagged enums lose the place of a mistake.
+//! What is written over a field is what an author reads in an editor. Keys of which a short and a long form exist stay
+//! JSON here; `forms` has their shapes, `read::part` reads the long form.
 
+mod action;
+mod step;
+
+pub use action::*;
+pub use step::*;
+
+use super::forms;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -17,30 +25,39 @@ pub type DurationText = String;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Playbook {
-    /// Number of the format this file is written in.
+    /// Number of the format this file is written in: 1.
     pub runbook: u32,
-    /// Kebab-case name; equals the file's stem.
+    /// Name in kebab-case; equals the file's name without `.yaml`.
+    #[schemars(with = "forms::Kebab")]
     pub name: String,
+    /// One line for people.
     pub title: Option<String>,
     /// Markdown; goes into `runbook doc`.
     pub description: Option<String>,
-    /// Shown as a warning at every use.
+    /// Why not to use this playbook any more, and what instead; shown as a warning at every use.
     pub deprecated: Option<String>,
     /// What an SOP's header says.
     pub sop: Option<Sop>,
-    /// The playbook that this one is a variant of, relative to this file.
+    /// The playbook that this one is a variant of: a path relative to this file.
+    #[schemars(extend("examples" = ["cloudflare-user-token.yaml"]))]
     pub extends: Option<String>,
-    /// Inputs that a variant fixes.
+    /// Inputs of the base that this variant fixes; literal values.
     pub set: Option<Named<Json>>,
+    /// Values that the operator supplies before the run.
     pub inputs: Option<Named<Input>>,
     /// Constants and derived values, evaluated once, in order: a template, any YAML, or `{jq: …}`.
     pub vars: Option<Named<Json>>,
+    /// All that the run may touch; anything else is refused.
     pub permissions: Option<Permissions>,
-    /// No second run with the same rendered lock.
+    /// A template: no second run with the same rendered lock.
+    #[schemars(extend("examples" = ["cloudflare-token/{{ secret_name }}"]))]
     pub lock: Option<String>,
-    /// Named spans between steps; measured and shown.
+    /// Named spans between steps; measured, shown, journalled.
     pub intervals: Option<Named<Interval>>,
+    /// What steps have where they say nothing else.
     pub defaults: Option<Defaults>,
+    /// The steps, in order.
+    #[schemars(length(min = 1))]
     pub steps: Option<Vec<Step>>,
     /// Steps that run when any step of `steps` failed.
     pub on_failure: Option<Vec<Step>>,
@@ -48,7 +65,7 @@ pub struct Playbook {
     pub finally: Option<Vec<Step>>,
     /// Markdown; printed when a run fails after its first change.
     pub rollback: Option<String>,
-    /// What a caller (`use`) and `--output json` get; never a secret.
+    /// What a caller (`use`) and `--output json` get: templates or `{jq: …}`; never a secret.
     pub outputs: Option<Named<Json>>,
 }
 
@@ -56,31 +73,47 @@ pub struct Playbook {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sop {
+    /// How much of it a program does, such as `programmatic` or `manual`.
     pub mode: Option<String>,
     /// Date of the last validation, `YYYY-MM-DD`.
+    #[schemars(extend("pattern" = r"^\d{4}-\d{2}-\d{2}$", "examples" = ["2026-05-01"]))]
     pub last_validated: Option<String>,
+    /// How it was validated, such as `read-only-docs` or `full-run`.
     pub validation: Option<String>,
+    /// How long a run takes.
+    #[schemars(with = "Option<forms::Duration>")]
     pub average_duration: Option<DurationText>,
-    /// The operator attests it before the run.
+    /// The role that the operator attests to have before the run; who attested is journalled.
     pub required_role: Option<String>,
     /// When `last_validated` is older than this, `check` and `run` warn.
+    #[schemars(with = "Option<forms::Duration>")]
     pub stale_after: Option<DurationText>,
+    /// Paths and URLs of what to read besides.
     pub references: Option<Vec<String>>,
 }
 
+/// What an input or a person's answer may be.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum InputType {
+    /// Text.
     #[default]
     String,
+    /// Text that is never shown, and goes only where it may.
     Secret,
+    /// A whole number.
     Integer,
+    /// A number.
     Number,
+    /// `true` or `false`.
     Boolean,
+    /// Text such as `5m`.
     Duration,
+    /// A list; `items` says of what.
     List,
+    /// A map.
     Object,
-    /// The path of an existing file.
+    /// The path of an existing file; naming it grants reading it.
     File,
 }
 
@@ -88,17 +121,22 @@ pub enum InputType {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
+    /// What it may be; `string` where nothing is said.
     #[serde(rename = "type", default)]
     pub kind: InputType,
+    /// What it is, for people.
     pub description: Option<String>,
     /// The only values it may have.
     pub one_of: Option<Vec<Json>>,
-    /// A regular expression that the whole text, or a part of it, must match.
+    /// A regular expression that the text must match.
+    #[schemars(extend("examples" = ["^[0-9a-f]{32}$"]))]
     pub pattern: Option<String>,
     /// Used when nobody gives a value; `null` makes the input optional.
     #[serde(default, deserialize_with = "some_even_null")]
     #[schemars(with = "Option<Json>")]
     pub default: Option<Json>,
+    /// `false` makes the input optional, as `default: null` does.
+    pub required: Option<bool>,
     /// Environment variable it is taken from.
     pub env: Option<String>,
     /// What a person is asked on a terminal.
@@ -110,10 +148,12 @@ pub struct Input {
     /// What the items of a list are.
     pub items: Option<Items>,
     /// A program, by argv, whose standard output is the secret.
+    #[schemars(extend("examples" = [["op", "read", "op://vault/item/field"]]))]
     pub command: Option<Vec<String>>,
     /// A file whose content is the secret (one newline at its end is dropped).
     pub file: Option<String>,
     /// Where a secret may flow: hosts, and `run:PROGRAM`.
+    #[schemars(extend("examples" = [["api.cloudflare.com", "run:gh"]]))]
     pub to: Option<Vec<String>>,
 }
 
@@ -121,9 +161,12 @@ pub struct Input {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Items {
+    /// What an item may be; `string` where nothing is said.
     #[serde(rename = "type", default)]
     pub kind: InputType,
+    /// The only values an item may have.
     pub one_of: Option<Vec<Json>>,
+    /// A regular expression that every item must match.
     pub pattern: Option<String>,
 }
 
@@ -132,14 +175,15 @@ pub struct Items {
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
     /// `[METHODS ]scheme://host[:port][/path glob][ private]`.
+    #[schemars(extend("examples" = [["GET,PUT https://api.cloudflare.com/client/v4/user/tokens/**"]]))]
     pub net: Option<Vec<String>>,
-    /// Program names, or absolute paths.
+    /// Programs that may be run: names, or absolute paths.
     pub run: Option<Vec<String>>,
-    /// Environment variables that children may be given.
+    /// Environment variables that children may be given; globs allowed.
     pub env: Option<Vec<String>>,
     /// Path globs of files that may be read, relative to the playbook's folder.
     pub read: Option<Vec<String>>,
-    /// Path globs of files that may be written.
+    /// Path globs of files that may be written, relative to the playbook's folder.
     pub write: Option<Vec<String>>,
 }
 
@@ -147,382 +191,59 @@ pub struct Permissions {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
+    /// Id of the step with whose start it begins.
     pub from: String,
+    /// Id of the step with whose end it ends.
     pub to: String,
     /// When it took longer, the summary warns.
+    #[schemars(with = "Option<forms::Duration>")]
     pub budget: Option<DurationText>,
 }
 
+/// What steps have where they say nothing else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
+    /// For `http` steps.
     pub http: Option<HttpDefaults>,
+    /// For `exec` and `shell` steps.
     pub exec: Option<ExecDefaults>,
+    /// For `http`, `exec` and `shell` steps.
     pub retry: Option<Retry>,
 }
 
+/// What `http` steps have where they say nothing else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpDefaults {
+    /// How long one exchange may take.
+    #[schemars(with = "Option<forms::Duration>")]
     pub timeout: Option<DurationText>,
+    /// How long connecting may take.
+    #[schemars(with = "Option<forms::Duration>")]
     pub connect_timeout: Option<DurationText>,
+    /// Headers that every request has.
+    #[schemars(with = "Option<Named<forms::Scalar>>")]
     pub headers: Option<Named<Json>>,
+    /// Largest body that is read.
+    #[schemars(with = "Option<forms::Size>")]
     pub max_body: Option<Json>,
+    /// URL of a proxy.
     pub proxy: Option<String>,
+    /// Whom to trust, and as whom to appear.
     pub tls: Option<Tls>,
 }
 
+/// What `exec` and `shell` steps have where they say nothing else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExecDefaults {
+    /// How long the program may run.
+    #[schemars(with = "Option<forms::Duration>")]
     pub timeout: Option<DurationText>,
+    /// Environment that every program is given.
+    #[schemars(with = "Option<Named<forms::Scalar>>")]
     pub env: Option<Named<Json>>,
-}
-
-/// Whether a step may be done again.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Effect {
-    /// Changes nothing.
-    Read,
-    /// Doing it twice is doing it once.
-    Idempotent,
-    /// Doing it twice does harm.
-    Once,
-}
-
-/// One step: exactly one action, and what goes with it.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// Kebab-case, unique in its file; made from `name` when absent.
-    pub id: Option<String>,
-    pub name: Option<String>,
-    /// Markdown.
-    pub description: Option<String>,
-    /// A Tera expression, without braces.
-    pub when: Option<Json>,
-    /// A list, a template that gives one, or `{jq: …}`.
-    pub for_each: Option<Json>,
-    /// Name of the loop's variable.
-    #[serde(rename = "as")]
-    pub as_name: Option<String>,
-    pub max_parallel: Option<u32>,
-    pub effect: Option<Effect>,
-    // -- actions
-    pub http: Option<Http>,
-    /// A program by argv (a list, or a map with `argv`).
-    #[schemars(with = "Option<ExecShape>")]
-    pub exec: Option<Json>,
-    /// A script for `bash -euo pipefail` (a text, or a map with `script`); no templates inside.
-    #[schemars(with = "Option<ShellShape>")]
-    pub shell: Option<Json>,
-    /// Assertions over the variables.
-    pub assert: Option<Vec<Json>>,
-    /// New variables: a template, any YAML, or `{jq: …}`.
-    pub set: Option<Named<Json>>,
-    #[schemars(with = "Option<ConfirmShape>")]
-    pub confirm: Option<Json>,
-    #[schemars(with = "Option<ManualShape>")]
-    pub manual: Option<Json>,
-    /// A duration.
-    pub wait: Option<DurationText>,
-    #[serde(rename = "use")]
-    pub use_: Option<String>,
-    pub group: Option<Vec<Step>>,
-    #[schemars(with = "Option<ParallelShape>")]
-    pub parallel: Option<Json>,
-    // -- what goes with it
-    /// Inputs of the playbook that `use` names.
-    pub with: Option<Named<Json>>,
-    pub expect: Option<Vec<Json>>,
-    pub capture: Option<Named<Json>>,
-    pub retry: Option<Retry>,
-    pub timeout: Option<DurationText>,
-    /// Neither request nor output is kept or shown anywhere.
-    pub no_log: Option<bool>,
-    pub continue_on_failure: Option<bool>,
-    pub on_failure: Option<Vec<Step>>,
-    /// What to do when nobody knows whether a `once` step happened: `ask`, `rerun`, `skip`, `fail`, or `read` steps ending in a capture `happened`.
-    #[schemars(with = "Option<OnUnknownShape>")]
-    pub on_unknown: Option<Json>,
-    pub tags: Option<Vec<String>>,
-    /// Markdown: how a person does this step without the program.
-    pub by_hand: Option<String>,
-}
-
-/// One HTTP exchange.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    pub method: Option<String>,
-    pub url: String,
-    pub query: Option<Named<Json>>,
-    pub headers: Option<Named<Json>>,
-    pub auth: Option<Auth>,
-    pub json: Option<Json>,
-    pub form: Option<Named<Json>>,
-    pub multipart: Option<Named<Json>>,
-    pub text: Option<String>,
-    /// Path of a file whose content is the body.
-    pub file: Option<String>,
-    pub timeout: Option<DurationText>,
-    pub connect_timeout: Option<DurationText>,
-    /// How many redirects are followed: 10 for GET and HEAD, else 0.
-    pub redirects: Option<u32>,
-    pub tls: Option<Tls>,
-    pub proxy: Option<String>,
-    /// `true` for the run's cookie jar, or the name of a jar.
-    pub cookies: Option<Json>,
-    /// Largest body that is read: bytes, or text such as `10MiB`.
-    pub max_body: Option<Json>,
-    pub paginate: Option<Paginate>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Auth {
-    pub bearer: Option<String>,
-    pub basic: Option<Basic>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Basic {
-    pub user: String,
-    pub password: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM file of the only authorities to trust.
-    pub ca: Option<String>,
-    /// PEM file.
-    pub client_cert: Option<String>,
-    /// PEM file.
-    pub client_key: Option<String>,
-    /// `1.2` or `1.3`.
-    pub min_version: Option<Json>,
-}
-
-/// Pages until `until` holds; `json` is then the joined items.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Paginate {
-    /// Query parameter that holds the page's number.
-    pub query: String,
-    pub start: Option<i64>,
-    /// jq: the list of items of a page.
-    pub items: String,
-    /// jq over a page: true on the last one. Also reads `$page`, `$count` (items of this page), `$items` (so far).
-    pub until: Option<String>,
-    pub max_pages: Option<u32>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Exec {
-    pub argv: Vec<Json>,
-    pub env: Option<Named<Json>>,
-    pub stdin: Option<Json>,
-    /// `{name: content}`: a private temporary file, its path is `{{ files.name }}`.
-    pub files: Option<Named<Json>>,
-    pub cwd: Option<String>,
-    pub timeout: Option<DurationText>,
-    pub max_output: Option<Json>,
-    /// Why a secret has to be in argv, where every process of the machine can read it.
-    pub allow_secret_argv: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Shell {
-    pub script: String,
-    pub env: Option<Named<Json>>,
-    pub stdin: Option<Json>,
-    /// `{name: content}`: a private temporary file, its path is in the environment as `FILES_NAME`.
-    pub files: Option<Named<Json>>,
-    pub cwd: Option<String>,
-    pub timeout: Option<DurationText>,
-    pub max_output: Option<Json>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Confirm {
-    pub message: String,
-    /// What has to be typed.
-    pub phrase: Option<String>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Manual {
-    /// Markdown.
-    pub instructions: String,
-    pub ask: Option<Named<AskField>>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AskField {
-    #[serde(rename = "type", default)]
-    pub kind: InputType,
-    pub prompt: Option<String>,
-    pub pattern: Option<String>,
-    pub one_of: Option<Vec<Json>>,
-    #[serde(default, deserialize_with = "some_even_null")]
-    #[schemars(with = "Option<Json>")]
-    pub default: Option<Json>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Parallel {
-    pub max: Option<u32>,
-    pub steps: Vec<Step>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Retry {
-    pub attempts: Option<u32>,
-    pub delay: Option<DurationText>,
-    pub backoff: Option<Backoff>,
-    pub max_delay: Option<DurationText>,
-    /// `true` (half of the delay at random) or a fraction from 0 to 1.
-    pub jitter: Option<Json>,
-    /// Whichever of attempts and time ends first.
-    pub max_time: Option<DurationText>,
-    /// `transport`, `timeout`, `assertions`, `4xx`, `5xx` or a status.
-    pub on: Option<Vec<Json>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum Backoff {
-    #[default]
-    Constant,
-    Exponential,
-}
-
-/// An assertion: one query, predicates, a message.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Assertion {
-    pub jq: Option<String>,
-    pub jsonpath: Option<String>,
-    pub header: Option<String>,
-    /// `true`, or the text it must equal.
-    pub body: Option<Json>,
-    pub stdout: Option<Json>,
-    pub stderr: Option<Json>,
-    /// JSON Schema file that the output's `json` must be valid under.
-    pub schema: Option<String>,
-    #[serde(default, deserialize_with = "some_even_null")]
-    #[schemars(with = "Option<Json>")]
-    pub equals: Option<Json>,
-    #[serde(default, deserialize_with = "some_even_null")]
-    #[schemars(with = "Option<Json>")]
-    pub not_equals: Option<Json>,
-    pub contains: Option<Json>,
-    pub matches: Option<String>,
-    #[serde(rename = "in")]
-    pub in_: Option<Json>,
-    pub exists: Option<bool>,
-    pub is_empty: Option<bool>,
-    pub count: Option<Json>,
-    pub lt: Option<Json>,
-    pub le: Option<Json>,
-    pub gt: Option<Json>,
-    pub ge: Option<Json>,
-    pub not: Option<bool>,
-    pub message: Option<String>,
-}
-
-/// A capture in its long form.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Capture {
-    pub jq: Option<String>,
-    pub jsonpath: Option<String>,
-    pub header: Option<String>,
-    pub regex: Option<String>,
-    /// `body`, `stdout` or `stderr`.
-    pub from: Option<String>,
-    pub trim: Option<bool>,
-    /// `true`, or `{to: […]}`.
-    pub secret: Option<Json>,
-    #[serde(default, deserialize_with = "some_even_null")]
-    #[schemars(with = "Option<Json>")]
-    pub default: Option<Json>,
-}
-
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SecretCapture {
-    pub to: Option<Vec<String>>,
-}
-
-// Shapes of keys that have a short and a long form; they exist for the schema only.
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum ExecShape {
-    Argv(Vec<Json>),
-    Long(Exec),
-}
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum ShellShape {
-    Script(String),
-    Long(Shell),
-}
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum ConfirmShape {
-    Message(String),
-    Long(Confirm),
-}
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum ManualShape {
-    Instructions(String),
-    Long(Manual),
-}
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum ParallelShape {
-    Steps(Vec<Step>),
-    Long(Parallel),
-}
-
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[allow(dead_code)]
-enum OnUnknownShape {
-    Word(OnUnknownWord),
-    Steps(Vec<Step>),
-}
-
-#[derive(JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[allow(dead_code)]
-enum OnUnknownWord {
-    Ask,
-    Rerun,
-    Skip,
-    Fail,
 }
 
 /// Tells a key that says `null` from one that is not there.

@@ -172,7 +172,9 @@ impl<'a> Walk<'a> {
         if bare && self.word("is") && way_out {
             self.out.tested.push(name.into());
         }
-        self.out.paths[slot].guarded = (bare && way_out) || first_optional;
+        // The last of several alternatives may be a doubtful name too: that one of them is there is proven when it is read.
+        let alternative = before == "or";
+        self.out.paths[slot].guarded = (bare && (way_out || alternative)) || first_optional;
         if !way_out && !optional {
             self.edit(self.end(), "|__def");
         }

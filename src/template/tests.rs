@@ -216,13 +216,13 @@ fn reads_are_free_names_with_their_guards() {
         ("{{ a?.b }}", true),
         ("{{ a?['b'] }}", true),
         ("{{ a.c?.b }}", false),
-        ("{{ 1 or a }}", false),
+        ("{{ 1 or a }}", true),
         ("{{ not a or 1 }}", false),
         ("{{ a == 1 or 2 }}", false),
         ("{{ 'a | default' ~ a }}", false),
         ("{% if a is defined %}{{ a.b }}{% endif %}", true),
         ("{{ a.b if a is defined else 1 }}", true),
-        ("{{ a or a }}", false),
+        ("{{ a or a }}", true),
         ("{{ (a | default(value={'b': 1}))['b'] }}", true),
     ] {
         assert_eq!(named(text), is("a", guarded), "{text}");
