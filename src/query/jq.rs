@@ -19,11 +19,12 @@ use compile::Filter;
 use convert::Outlet;
 use jaq_core::{Ctx, Vars};
 use serde_json::Value as Json;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use val::V;
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
@@ -80,15 +81,21 @@ impl Query {
         if !inputs.iter().any(Value::is_secret) {
             return Ok(self.evaluate(&inputs)?.into_iter().map(Value::plain).collect());
         }
-        let all = derive(&inputs, |inputs| self.evaluate(inputs).map(Json::Array))?;
-        let count = all.expose().as_array().map_or(0, Vec::len);
-        Ok((0..count).filter_map(|index| all.pointer(&format!("/{index}"))).collect())
+        let now = SystemTime::now();
+        let all = derive(&inputs, |inputs| self.evaluate_at(inputs, now).map(Json::Array))?;
+        Ok(all.items())
     }
 
     fn evaluate(&self, inputs: &[Value]) -> Result<Vec<Json>, RunError> {
+        self.evaluate_at(inputs, SystemTime::now())
+    }
+
+    /// `now`: the same for every computation of one query, or what it says of the time would seem to come from a secret.
+    fn evaluate_at(&self, inputs: &[Value], now: SystemTime) -> Result<Vec<Json>, RunError> {
         let filter = self.0.filter.clone();
         let inputs = inputs.to_vec();
         let job = move || {
+            NOW.set(Some(now));
             let mut values = inputs.iter().map(convert::into_val).map(V);
             let input = values.next().unwrap_or_default();
             let results = results(&filter, input, values.collect(), MOST_RESULTS);
@@ -124,7 +131,10 @@ impl Program {
 
     pub fn run(&self, input: Json) -> Result<Json, RunError> {
         let filter = self.filter.clone();
-        let job = move || results(&filter, V(convert::from_json(&input)), Vec::new(), 1);
+        let job = move || {
+            NOW.set(None);
+            results(&filter, V(convert::from_json(&input)), Vec::new(), 1)
+        };
         let results =
             within(PROGRAM_DEADLINE, job).map_err(|overrun| overran(overrun, PROGRAM_DEADLINE))?.map_err(RunError)?;
         results.into_iter().next().ok_or_else(|| RunError("it gives no result".into()))
@@ -178,4 +188,15 @@ fn overran(overrun: Overrun, deadline: Duration) -> RunError {
 fn unparsed(text: &str, overrun: Overrun) -> Vec<QueryError> {
     let RunError(message) = overran(overrun, PROGRAM_DEADLINE);
     vec![QueryError { span: 0..text.len(), message: format!("the query cannot be read: {message}"), help: None }]
+}
+
+thread_local! {
+    /// What `now` says on this worker; the clock where nobody set it.
+    static NOW: Cell<Option<SystemTime>> = const { Cell::new(None) };
+}
+
+/// Seconds since 1970, as jq's own `now` says them.
+fn seconds_now() -> f64 {
+    let at = NOW.get().unwrap_or_else(SystemTime::now);
+    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

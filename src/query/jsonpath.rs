@@ -59,8 +59,7 @@ impl JsonPath {
         let all = derive(std::slice::from_ref(input), |inputs| {
             self.evaluate(inputs.first().unwrap_or(input)).map(Json::Array)
         })?;
-        let count = all.expose().as_array().map_or(0, Vec::len);
-        Ok((0..count).filter_map(|index| all.pointer(&format!("/{index}"))).collect())
+        Ok(all.items())
     }
 
     fn evaluate(&self, input: &Value) -> Result<Vec<Json>, RunError> {

@@ -33,7 +33,9 @@ impl Judge<'_> {
                 match file_glob(&folder, text) {
                     Ok(glob) if key == "read" => permissions.read.push(glob),
                     Ok(glob) => permissions.write.push(glob),
-                    Err(message) => self.tell(Diagnostic::error("bad-permission", message, &place.key(key).index(index))),
+                    Err(message) => {
+                        self.tell(Diagnostic::error("bad-permission", message, &place.key(key).index(index)))
+                    }
                 }
             }
         }
@@ -63,6 +65,13 @@ impl Judge<'_> {
                         );
                     }
                 }
+            }
+            if written.items.as_ref().is_some_and(|items| items.kind == InputType::Secret) {
+                let message = "the items of a list cannot be secrets: its value would be shown";
+                self.tell(
+                    Diagnostic::error("wrong-type", message, &place.key("items").key("type"))
+                        .help("make an input of type `secret` for each"),
+                );
             }
             let input = Input {
                 name: name.clone(),

@@ -11,7 +11,8 @@ use jaq_std::ValT as _;
 /// All of them; with those that only worlds have, if wanted.
 pub fn natives(world: bool) -> impl Iterator<Item = Fun<Data>> {
     let ours = ours::<Data>().filter(move |(name, ..)| world || *name != "sealed_open");
-    jaq_core::funs::<Data>().chain(jaq_std::funs::<Data>()).chain(ours)
+    let std = jaq_std::funs::<Data>().filter(|(name, ..)| *name != "now");
+    jaq_core::funs::<Data>().chain(std).chain(ours)
 }
 
 /// Generic, since the compiler sees what `D::V` is only behind a bound.
@@ -28,6 +29,7 @@ fn all<D: for<'a> DataT<V<'a> = V>>() -> Box<[Filter<RunPtr<D>>]> {
         ("has", v(1), |cv| unary(cv, has)),
         ("indices", v(1), |cv| unary(cv, indices)),
         ("bsearch", v(1), |cv| unary(cv, |value, wanted| bsearch(value, &wanted))),
+        ("now", v(0), |_| bome(Ok(V::from(super::seconds_now())))),
         ("sealed_open", v(1), |cv| unary(cv, |sealed, key| Ok(sealed_open(&sealed, &key)))),
     ])
 }
