@@ -155,13 +155,14 @@ enum CheckOutput {
 
 #[derive(Args)]
 struct WorldArguments {
+    /// The world
     file: PathBuf,
     /// Port on 127.0.0.1; a free one where none is given
-    #[arg(long, default_value_t = 0)]
-    port: u16,
-    /// Ends when standard input is closed; this is how a run starts one
-    #[arg(long, hide = true)]
-    while_stdin: bool,
+    #[arg(long)]
+    port: Option<u16>,
+    /// Stays up when the pipe that is its standard input ends
+    #[arg(long)]
+    keep: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -208,7 +209,8 @@ fn program() -> i32 {
 }
 
 fn world(arguments: &WorldArguments) -> Exit {
-    match crate::world::serve(&arguments.file, arguments.port, !arguments.while_stdin) {
+    let serving = crate::world::Serving { file: arguments.file.clone(), port: arguments.port, keep: arguments.keep };
+    match crate::world::serve(&serving) {
         Ok(()) => Exit::Passed,
         Err(error) => tell_world_error(&error),
     }

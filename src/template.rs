@@ -8,10 +8,13 @@
 mod analyse;
 mod convert;
 mod engine;
+mod expression;
 mod filters;
 mod lex;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use crate::value::{Hush, Names, Value, derive, escape, text_of};
 use analyse::Fault;

@@ -99,7 +99,7 @@ fn compare(field: Field, operator: Operator, operand: &Json, answer: &Answer) ->
     };
     let Some(actual) = actual else {
         let signal = answer.output.expose().get("signal").filter(|signal| !signal.is_null());
-        let found = signal.map_or("nothing".to_string(), |signal| format!("ended by signal {signal}"));
+        let found = signal.map_or("nothing".to_string(), |signal| format!("ended by {}", text_of(signal)));
         return Err((expected, found));
     };
     let number = operand.as_f64().unwrap_or(f64::NAN);

@@ -120,5 +120,5 @@ pub fn detail(output: &Json) -> Option<String> {
     if let Some(code) = output.get("exit_code").and_then(Json::as_i64) {
         return Some(format!("exit {code}"));
     }
-    output.get("signal").and_then(Json::as_i64).map(|signal| format!("ended by signal {signal}"))
+    output.get("signal").filter(|signal| !signal.is_null()).map(|signal| format!("ended by {}", text_of(signal)))
 }

@@ -690,6 +690,11 @@ async fn resolve_unknown(
     const MOST_RERUNS: u32 = 3;
     let mut failure = missed.failure;
     failure.message = format!("nobody knows whether it took effect: {}", failure.message);
+    if here.engine.interrupted() && !here.engine.winding_up() {
+        // Whoever interrupts a run wants nothing sent again; that the outcome is unknown is told with the rest.
+        here.engine.note_failure(&here.key, &failure, step);
+        return Err(Halt::Interrupted);
+    }
     let rerun = |failure: Failure| async move {
         if attempts >= MOST_RERUNS {
             return Err(Halt::Unknown(failure));

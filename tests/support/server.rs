@@ -57,6 +57,7 @@ impl Answer {
 pub struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
+    forget: Arc<std::sync::atomic::AtomicBool>,
 }
 
 impl Server {
@@ -66,16 +67,25 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let seen = requests.clone();
+        let forget = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let forgets = forget.clone();
         let answer = Arc::new(answer);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (seen, answer) = (seen.clone(), answer.clone());
+                let (seen, answer, forgets) = (seen.clone(), answer.clone(), forgets.clone());
                 thread::spawn(move || {
-                    let _ = serve(stream, &seen, &*answer);
+                    let _ = serve(stream, &seen, &forgets, &*answer);
                 });
             }
         });
-        Server { port, requests }
+        Server { port, requests, forget }
+    }
+
+    /// One that does not remember its requests, for tests with very many.
+    pub fn start_forgetful(answer: impl Fn(&Request, usize) -> Answer + Send + Sync + 'static) -> Server {
+        let server = Server::start(answer);
+        server.forget.store(true, std::sync::atomic::Ordering::Relaxed);
+        server
     }
 
     /// `127.0.0.1:PORT`.
@@ -95,6 +105,7 @@ impl Server {
 fn serve(
     stream: TcpStream,
     seen: &Mutex<Vec<Request>>,
+    forgets: &std::sync::atomic::AtomicBool,
     answer: &dyn Fn(&Request, usize) -> Answer,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
@@ -104,7 +115,11 @@ fn serve(
         let before = {
             let mut seen = seen.lock().unwrap();
             seen.push(request.clone());
-            seen.len() - 1
+            let before = seen.len() - 1;
+            if forgets.load(std::sync::atomic::Ordering::Relaxed) {
+                seen.clear();
+            }
+            before
         };
         match answer(&request, before) {
             Answer::Full(status, headers, body) => {

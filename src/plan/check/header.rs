@@ -3,7 +3,7 @@
 use super::names::{Kind, SecretName};
 use super::{Judge, flow};
 use crate::diagnostic::Diagnostic;
-use crate::plan::permissions::{NetRule, Permissions};
+use crate::plan::permissions::{NetRule, Permissions, file_glob};
 use crate::plan::{Input, Interval, Items, Setting, inputs};
 use crate::playbook::Loaded;
 use crate::playbook::document::{self, InputType, Named};
@@ -28,8 +28,17 @@ impl Judge<'_> {
         let folder = self.source.folder().to_path_buf();
         permissions.run = written.run.clone().unwrap_or_default();
         permissions.env = written.env.clone().unwrap_or_default();
-        permissions.read = written.read.iter().flatten().map(|glob| folder.join(glob)).collect();
-        permissions.write = written.write.iter().flatten().map(|glob| folder.join(glob)).collect();
+        for (key, globs) in [("read", &written.read), ("write", &written.write)] {
+            for (index, text) in globs.iter().flatten().enumerate() {
+                match file_glob(&folder, text) {
+                    Ok(glob) if key == "read" => permissions.read.push(glob),
+                    Ok(glob) => permissions.write.push(glob),
+                    Err(message) => {
+                        self.tell(Diagnostic::error("bad-permission", message, &place.key(key).index(index)))
+                    }
+                }
+            }
+        }
         permissions
     }
 

@@ -4,20 +4,21 @@
 //! Compiling jq's whole library costs more than all else, so only what the text needs of it goes along.
 
 use super::super::QueryError;
+use super::natives::natives;
+use super::plain::is_plain;
+use super::val::V;
 use super::walk::{Found, walk, walk_defs};
 use crate::diagnostic::nearest;
 use jaq_core::data::JustLut;
 use jaq_core::load::lex::Lexer;
 use jaq_core::load::parse::{Def, Parser};
 use jaq_core::load::{self, Arena, File, Loader};
-use jaq_core::native::{self, Fun};
 use jaq_core::{Compiler, compile::Undefined};
-use jaq_json::Val;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-pub type Data = JustLut<Val>;
+pub type Data = JustLut<V>;
 pub type Filter = jaq_core::Filter<Data>;
 
 /// Longer texts are refused.
@@ -83,13 +84,6 @@ impl Library {
     }
 }
 
-fn natives(world: bool) -> impl Iterator<Item = Fun<Data>> {
-    let ours = world.then(|| native::run(("sealed_open", native::v(1), |cv| super::sealed_open(cv))));
-    let std = jaq_std::funs::<Data>().filter(|(name, ..)| *name != "now");
-    let now = native::run(("now", native::v(0), |_| super::now()));
-    jaq_core::funs::<Data>().chain(std).chain(jaq_json::funs::<Data>()).chain([now]).chain(ours)
-}
-
 fn called<'s>(walk: impl FnOnce(&mut dyn FnMut(Found<'s>))) -> Vec<&'s str> {
     let mut names = Vec::new();
     walk(&mut |found| match found {
@@ -103,6 +97,8 @@ fn called<'s>(walk: impl FnOnce(&mut dyn FnMut(Found<'s>))) -> Vec<&'s str> {
 /// A filter and the variables that it wants, in this order, with their first mention.
 pub struct Made {
     pub filter: Filter,
+    /// It surely ends soon.
+    pub plain: bool,
     pub reads: Vec<(String, Range<usize>)>,
 }
 
@@ -114,8 +110,9 @@ pub fn query(text: &str) -> Result<Made, Vec<QueryError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
+    let plain = is_plain(text, &term);
     let missing = match compile(text, "", &[], &names, &[], false) {
-        Ok(filter) => return Ok(Made { filter, reads: Vec::new() }),
+        Ok(filter) => return Ok(Made { filter, plain, reads: Vec::new() }),
         Err(missing) => missing,
     };
     let mut reads: Vec<(String, Range<usize>)> = Vec::new();
@@ -139,44 +136,91 @@ pub fn query(text: &str) -> Result<Made, Vec<QueryError>> {
     reads.sort_by_key(|(_, span)| span.start);
     let globals: Vec<&str> = reads.iter().map(|(_, span)| &text[span.clone()]).collect();
     match compile(text, "", &[], &names, &globals, false) {
-        Ok(filter) => Ok(Made { filter, reads }),
+        Ok(filter) => Ok(Made { filter, plain, reads }),
         Err(missing) => Err(missing.into_iter().map(Missing::tell).collect()),
     }
 }
 
 /// A program of a world: `definitions` may be called by `text`; there are no variables from outside.
 pub fn program(definitions: &str, text: &str) -> Result<Filter, Vec<QueryError>> {
-    // A mistake in the definitions has no place in the text.
-    let in_definitions = |errors: Vec<QueryError>| -> Vec<QueryError> {
-        let tell = |error: QueryError| QueryError {
-            span: 0..0,
-            message: format!(
-                "in the definitions, line {}: {}",
-                definitions[..error.span.start.min(definitions.len())].lines().count().max(1),
-                error.message
-            ),
-            help: error.help,
-        };
-        errors.into_iter().map(tell).collect()
-    };
-    let defs = parse(definitions, |parser| parser.defs()).map_err(in_definitions)?;
-    let mut errors = Vec::new();
-    let mut names = judge(definitions, &HashSet::new(), |found| walk_defs(&defs, found), &mut errors);
-    if !errors.is_empty() {
-        return Err(in_definitions(errors));
-    }
+    let definitions = Definitions::of(definitions)?;
     let term = parse(text, |parser| parser.term())?;
-    let own: HashSet<(&str, usize)> = defs.iter().map(|def| (def.name, def.args.len())).collect();
-    names.extend(judge(text, &own, |found| walk(&term, found), &mut errors));
+    let mut errors = Vec::new();
+    let mut names = judge(text, &definitions.signatures, |found| walk(&term, found), &mut errors);
     if !errors.is_empty() {
         return Err(errors);
     }
-    compile(text, definitions, &defs, &names, &[], true).map_err(|missing| {
+    let (defs, calls) = definitions.needed(called(|found| walk(&term, found)));
+    names.extend(calls);
+    compile(text, definitions.text, &defs, &names, &[], true).map_err(|missing| {
         let (mine, theirs): (Vec<_>, Vec<_>) = missing.into_iter().partition(|missing| missing.in_text);
-        let mut errors = in_definitions(theirs.into_iter().map(Missing::tell).collect());
+        let mut errors = in_definitions(definitions.text, theirs.into_iter().map(Missing::tell).collect());
         errors.extend(mine.into_iter().map(Missing::tell));
         errors
     })
+}
+
+/// The definitions of a world, of which it has many, and each of its many texts calls few.
+struct Definitions {
+    text: &'static str,
+    defs: Vec<Def<&'static str>>,
+    /// For each definition, the names that it calls.
+    calls: Vec<Vec<&'static str>>,
+    signatures: HashSet<(&'static str, usize)>,
+}
+
+impl Definitions {
+    /// Read once, and kept as long as the program runs, since what is parsed borrows its text.
+    fn of(text: &str) -> Result<&'static Definitions, Vec<QueryError>> {
+        static READ: Mutex<Vec<&'static Definitions>> = Mutex::new(Vec::new());
+        let read = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = read().iter().find(|known| known.text == text) {
+            return Ok(known);
+        }
+        // Nothing is kept of a text with mistakes.
+        Definitions::judged(text)?;
+        let text: &'static str = Box::leak(text.into());
+        let defs = parse(text, |parser| parser.defs())?;
+        let calls = |def| called(|found| walk_defs(std::slice::from_ref(def), found));
+        let (calls, signatures) =
+            (defs.iter().map(calls).collect(), defs.iter().map(|def| (def.name, def.args.len())).collect());
+        let definitions: &'static Definitions = Box::leak(Box::new(Definitions { text, defs, calls, signatures }));
+        read().push(definitions);
+        Ok(definitions)
+    }
+
+    fn judged(text: &str) -> Result<(), Vec<QueryError>> {
+        let tell = |errors| in_definitions(text, errors);
+        let defs = parse(text, |parser| parser.defs()).map_err(tell)?;
+        let mut errors = Vec::new();
+        judge(text, &HashSet::new(), |found| walk_defs(&defs, found), &mut errors);
+        if errors.is_empty() { Ok(()) } else { Err(tell(errors)) }
+    }
+
+    /// Those that these names need, directly or not, and what they call.
+    fn needed<'s>(&'s self, names: Vec<&'s str>) -> (Vec<Def<&'s str>>, Vec<&'s str>) {
+        let mut wanted: HashSet<&str> = names.into_iter().collect();
+        let mut kept: Vec<Def<&str>> = Vec::new();
+        // Each knows only those before it: backwards, every caller comes before what it calls.
+        for (def, calls) in self.defs.iter().zip(&self.calls).rev() {
+            if wanted.contains(def.name) {
+                wanted.extend(calls);
+                kept.push(def.clone());
+            }
+        }
+        kept.reverse();
+        (kept, wanted.into_iter().collect())
+    }
+}
+
+/// A mistake in the definitions has no place in the text.
+fn in_definitions(definitions: &str, errors: Vec<QueryError>) -> Vec<QueryError> {
+    let tell = |error: QueryError| {
+        let before = &definitions[..error.span.start.min(definitions.len())];
+        let line = before.matches('\n').count() + 1;
+        QueryError { span: 0..0, message: format!("in the definitions, line {line}: {}", error.message), ..error }
+    };
+    errors.into_iter().map(tell).collect()
 }
 
 /// Something that a text mentions and nobody defines.

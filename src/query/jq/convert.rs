@@ -1,9 +1,9 @@
 //! Owns the way of JSON into jq and back, and what may be said of a value in an error.
 //! Deliberately knows nothing of filters.
 //!
-//! Numbers: integers of 64 bits and decimals go through untouched; a computed float that is whole comes back as an
-//! integer, as in jq (`10 / 2` is 5). Beyond that JSON here has only 64-bit floats: a larger integer loses its last
-//! digits on the way out. As in jq, not-a-number becomes null and infinity the largest float.
+//! Numbers: integers of 64 bits and decimals go through untouched (`1.0` stays `1.0`). Beyond that JSON here has only
+//! 64-bit floats: a larger integer loses its last digits on the way out. As in jq, not-a-number becomes null and
+//! infinity the largest float.
 
 use crate::value::{Value, WeakValue, shape_of};
 use jaq_json::{Num, Val};
@@ -114,8 +114,6 @@ impl Outlet {
 }
 
 fn to_number(number: &Num) -> Json {
-    /// Up to here every integer is a float of its own.
-    const WHOLE: f64 = 9_007_199_254_740_992.0;
     let float = |float: f64| match Number::from_f64(float) {
         Some(number) => Json::Number(number),
         None if float.is_nan() => Json::Null,
@@ -123,12 +121,6 @@ fn to_number(number: &Num) -> Json {
     };
     match number {
         Num::Int(integer) => Json::from(*integer),
-        Num::Float(value)
-            if value.fract() == 0.0 && value.abs() <= WHOLE && !(*value == 0.0 && value.is_sign_negative()) =>
-        {
-            #[allow(clippy::cast_possible_truncation)] // Whole, and within 53 bits.
-            Json::from(*value as i64)
-        }
         Num::Float(value) => float(*value),
         Num::BigInt(big) => {
             let text = big.to_string();

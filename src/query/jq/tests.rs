@@ -336,7 +336,7 @@ fn nearly() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn nothing_panics_and_places_are_within_the_text(text in prop_oneof![any::<String>(), nearly()]) {
@@ -356,4 +356,94 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn jqs_own_ways() {
+    for (text, want) in [
+        ("{} | .a.b |= 1", json!({"a": {"b": 1}})),
+        ("{} | .a[\"x\"].b = 1 | .a.x.c += 2 | .l[1] = 3", json!({"a": {"x": {"b": 1, "c": 2}}, "l": [null, 3]})),
+        ("null | .a //= 5", json!({"a": 5})),
+        ("{a: [1, 2, 3, 4]} | del(.a[0, 1], .b, .c.d)", json!({"a": [3, 4]})),
+        ("[1, 2, 3] | del(.[0, 2])", json!([2])),
+        ("[1, 2, 3, 4] | del(.[1:3]), .[1:3] = [9]", json!([1, 4])),
+        ("{a: 1, b: 2, c: 3} | del(.a) | keys_unsorted", json!(["b", "c"])),
+        ("[10 / 2, 7 / 2, pow(2; 3), (3.0 | floor), -(-2)]", json!([5, 3.5, 8, 3, 2])),
+        ("\"\\(10 / 2) \\(1.5 * 2) \\(1.5)\"", json!("5 3 1.5")),
+        ("[null, 1, \"a\", true] | join(\"-\")", json!("-1-a-true")),
+        ("[1 | ltrimstr(\"a\"), (\"abc\" | ltrimstr(\"a\"), rtrimstr(\"c\"))]", json!([1, "bc", "ab"])),
+        (
+            "[{name: \"a\", value: 1}, {k: \"b\", v: 2}, {key: 3, value: null}] | from_entries",
+            json!({"a": 1, "b": 2, "3": null}),
+        ),
+        ("{a: 1} | with_entries(.value += 1)", json!({"a": 2})),
+        ("[1, [2]] | walk(if type == \"array\" then length else . end)", json!(2)),
+        ("[1, 2, 3] | [.[1.7], .[-1], .[9], .[:1.5]]", json!([2, 3, null, [1, 2]])),
+        ("null | [.[1:2], .a, .[0]]", json!([null, null, null])),
+        ("fromstream([1, [2, {a: 3}]] | tostream)", json!([1, [2, {"a": 3}]])),
+        ("[1 | truncate_stream([[0], 1], [[1, 0], 2], [[1, 0]], [[1]])]", json!([[[0], 2], [[0]]])),
+        ("\"aXbXc\" | [indices(\"X\")[]], index(\"X\"), rindex(\"X\")", json!([1, 3])),
+        ("[[1, 2, 1, 2] | indices([1, 2])[]]", json!([0, 2])),
+        ("[([1, 2] | has(0, 5)), ({a: 1} | has(\"a\"))]", json!([true, false, true])),
+        ("[[1, 3] | bsearch(3, 2)]", json!([1, -2])),
+        ("[(-5, null, \"ü\", [1]) | length]", json!([5, 0, 1, 1])),
+        ("[(\"foobar\" | contains(\"bar\")), ({a: [1, {b: 2}]} | contains({a: [{b: 2}]}))]", json!([true, true])),
+        ("try (\"{\" | fromjson) catch (. | startswith(\"cannot read it as JSON\"))", json!(true)),
+        ("[paths] | length", json!(0)),
+        ("[1, [2, 3]] | [paths], [leaf_paths]", json!([[0], [1], [1, 0], [1, 1]])),
+        ("{a: [{b: 1}, {b: 2}]} | [.a[].b] , (.a[1].b |= . + 1 | .a[1].b)", json!([1, 2])),
+        ("[3, 1, 2] | sort, min, max, (sort_by(-.) | first)", json!([1, 2, 3])),
+        ("{a: {b: 1}} * {a: {c: 2}}", json!({"a": {"b": 1, "c": 2}})),
+        ("[.[]?]", json!([])),
+        ("\"a,b\" | sub(\",\"; \";\"), [splits(\",\")]", json!("a;b")),
+        ("\"abc\" | capture(\"(?<x>b)\")", json!({"x": "b"})),
+    ] {
+        assert_eq!(run(text, json!(null)).map(|results| results[0].clone()), Ok(want), "{text}");
+    }
+    assert!(run("[1] | .[-3] = 1", json!(null)).unwrap_err().contains("before the start of the list"));
+    assert!(run("1 | .a = 1", json!(null)).unwrap_err().contains("cannot index 1 with \"a\""));
+}
+
+#[test]
+fn plain_queries_are_told_from_others() {
+    let is_plain = |text: &str| Query::parse(text).unwrap().0.plain;
+    for text in [
+        ".success and (.errors | length == 0)",
+        ".result | type == \"string\" and length >= 40",
+        "[.result[] | select(.status == \"active\") | .id] | length",
+        ".result.items[0].tags[].name",
+        "any(.result[]; .id == $id)",
+        "{id: .result.id, name: .result[\"the name\"]}",
+        ".a.b.c.d.e.f.g.h.i.j.k.l.m",
+        "if .ok then .x // \"none\" else error(\"not \\(.y)\") end",
+        "map(select(.on)) | first | .id",
+    ] {
+        assert!(is_plain(text), "{text}");
+    }
+    for text in [
+        "[.[] | .[] | .x]",
+        ".[] as $a | .[] as $b | $a + $b",
+        "map(map(.))",
+        "[limit(1e9; repeat(1))]",
+        "reduce .[] as $x (0; . + $x)",
+        "\"x\" * 1e10",
+        &". + . | ".repeat(20).trim_end_matches(" | ").to_string(),
+        &"[., .] | ".repeat(20).trim_end_matches(" | ").to_string(),
+        &"[tostring] | ".repeat(20).trim_end_matches(" | ").to_string(),
+        &"\"\\(.)\\(.)\" | ".repeat(9).trim_end_matches(" | ").to_string(),
+        "fromjson",
+        "..",
+        "range(1e9)",
+        "def f: .; f",
+    ] {
+        assert!(!is_plain(text), "{text}");
+    }
+}
+
+#[test]
+fn now_holds_still_within_a_query() {
+    let origin = Arc::new(Origin { name: "token".into(), to: None });
+    let input = Value::secret(json!("s3cr3t-token"), origin);
+    let results = Query::parse("(now | tostring), .").unwrap().run(&input, &Vars(json!({}))).unwrap();
+    assert_eq!(results.iter().map(Value::is_secret).collect::<Vec<_>>(), [false, true]);
 }

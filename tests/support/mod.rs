@@ -1,6 +1,6 @@
 //! What tests of the program need: a folder of files, the program with a clean environment, a server that records.
 
-// Each test program uses a part of this.
+// Each test binary uses a part of it.
 #![allow(dead_code, unused_imports)]
 
 mod server;
