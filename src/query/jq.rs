@@ -21,7 +21,6 @@ use compile::Filter;
 use convert::Outlet;
 use jaq_core::{Ctx, Vars};
 use serde_json::Value as Json;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
