@@ -3,6 +3,8 @@
 
 pub mod exec;
 pub mod http;
+#[cfg(test)]
+mod loopback;
 mod temporary;
 
 pub use temporary::TemporaryFolder;
@@ -27,7 +29,8 @@ pub struct Hands {
 pub struct StandIns {
     /// `host` or `host:port`, lower case, to the base URL on loopback that plays it.
     pub hosts: HashMap<String, url::Url>,
-    /// The only folder on PATH.
+    /// The folder that is looked into for programs, alone; an absolute name `/usr/bin/x` is `usr/bin/x` in it. Scripts
+    /// find a few tools that talk to nobody besides, and it comes first on every PATH.
     pub programs: PathBuf,
 }
 
@@ -37,7 +40,7 @@ pub type Output = Value;
 /// Why an action gave no output.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
-    /// Not permitted; nothing was sent.
+    /// Not permitted; nothing was sent (of a redirect: nothing to where it pointed).
     #[error("{message}")]
     Refused { message: String, help: Option<String> },
     /// The exchange broke. `phase` is one of: resolving, connecting, TLS, sending, reading.
@@ -78,4 +81,13 @@ impl Cancel {
 pub struct Leave<'a> {
     pub grant: &'a Grant,
     pub cancel: &'a Cancel,
+}
+
+/// Bytes for people: `10 MiB`, `512 bytes`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{} MiB", bytes / 1_048_576),
+    }
 }

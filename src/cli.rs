@@ -1,1 +1,267 @@
-//! Owns arguments, environment and exit codes; puts it all together.
+//! Owns arguments, environment and exit codes; puts it all together. The only folder that reads any of them.
+
+mod check;
+mod hygiene;
+mod inputs;
+mod logs;
+mod person;
+mod run;
+mod signals;
+
+use crate::diagnostic::{Diagnostic, Severity, draw};
+use crate::secret::Masker;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// How a process of ours ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Exit {
+    Passed = 0,
+    Failed = 1,
+    /// The playbook or its inputs are wrong; nothing ran.
+    Mistakes = 2,
+    /// Waits for a person.
+    Waiting = 3,
+    /// The outcome of a `once` step is unknown.
+    Unknown = 4,
+    /// Lock, permission, role.
+    Refused = 5,
+    OurFault = 70,
+    Interrupted = 130,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  runbook check playbooks                        every mistake of every playbook
+  runbook run playbooks/health-check.yaml        run one
+  runbook run playbooks/cf-pages-deploy.yaml --world playbooks/worlds/raxx.yaml
+                                                 rehearse it where nothing real is touched
+  runbook run deploy.yaml --set version=1.4.2 --inputs prod.yaml --approve release
+
+Exit codes: 0 passed, 1 failed, 2 the playbook or its inputs are wrong (nothing ran), 3 waits for a person,
+4 the outcome of a `once` step is unknown, 5 refused (permission, role), 70 our own fault, 130 interrupted";
+
+/// Runs standard operating procedures written as YAML playbooks.
+#[derive(Parser)]
+#[command(name = "runbook", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
+struct Arguments {
+    /// More of what happens inside, on standard error (-v, -vv, -vvv)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a playbook
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArguments>),
+    /// Tell all mistakes of playbooks; runs nothing
+    Check(CheckArguments),
+    /// Keep a world up for several runs, and print where it listens
+    World(WorldArguments),
+    /// Print the JSON Schema of a kind of file, for editors
+    Schema {
+        #[arg(value_enum, default_value = "playbook")]
+        kind: SchemaKind,
+    },
+    /// What a program of a world runs
+    #[command(hide = true)]
+    WorldProgram {
+        #[arg(long)]
+        at: String,
+        #[arg(long)]
+        name: String,
+        #[arg(last = true)]
+        argv: Vec<std::ffi::OsString>,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  runbook run playbooks/health-check.yaml --set 'urls=[\"https://example.com/health\"]'
+  runbook run playbooks/cf-pages-deploy.yaml --world playbooks/worlds/raxx.yaml --world-state after.json
+  runbook run playbooks/cf-pages-deploy.yaml --dry-run --inputs prod.yaml
+  CF_ROLLING_TOKEN=… runbook run playbooks/cf-pages-deploy.yaml --inputs prod.yaml
+
+A secret is never given on the command line, where every process of the machine can read it: use the
+environment variable, command or file that the playbook names, an --inputs file, or the prompt.";
+
+#[derive(Args)]
+pub struct RunArguments {
+    /// The playbook
+    playbook: PathBuf,
+    /// Gives an input; lists and objects as JSON. Not for secrets
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// A YAML file of inputs; may be given several times, the last wins
+    #[arg(long, value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    /// Performs `read` steps, renders the rest and sends none of it
+    #[arg(long)]
+    dry_run: bool,
+    /// Rehearses in a world: a file, or the address of one that is up
+    #[arg(long, value_name = "FILE|URL")]
+    world: Option<String>,
+    /// Writes the world's last state to a file, as JSON
+    #[arg(long, value_name = "FILE", requires = "world")]
+    world_state: Option<PathBuf>,
+    /// Approves a `confirm` step beforehand; several with commas
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    approve: Vec<String>,
+    /// Approves every `confirm` step, and attests the role that the SOP requires
+    #[arg(long)]
+    approve_all: bool,
+    /// The role that you hold, where the SOP requires one
+    #[arg(long, env = "RUNBOOK_ROLE")]
+    role: Option<String>,
+    /// Who you are, in the audit entry and the record
+    #[arg(long, env = "RUNBOOK_ACTOR")]
+    actor: Option<String>,
+    /// Runs only the steps with one of these tags
+    #[arg(long, value_delimiter = ',')]
+    tags: Vec<String>,
+    /// Stops after this step
+    #[arg(long, value_name = "ID")]
+    until: Option<String>,
+    /// human (live on a terminal), plain, or json (an event a line)
+    #[arg(long, value_enum, env = "RUNBOOK_OUTPUT", default_value = "human")]
+    output: OutputKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputKind {
+    Human,
+    Plain,
+    Json,
+}
+
+#[derive(Args)]
+pub struct CheckArguments {
+    /// Playbooks, and folders of playbooks
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[arg(long, value_enum, default_value = "human")]
+    output: CheckOutput,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckOutput {
+    Human,
+    Json,
+}
+
+#[derive(Args)]
+struct WorldArguments {
+    /// The world
+    file: PathBuf,
+    /// Port on 127.0.0.1; a free one where none is given
+    #[arg(long)]
+    port: Option<u16>,
+    /// Stays up when the pipe that is its standard input ends
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SchemaKind {
+    Playbook,
+    World,
+}
+
+/// The whole program. Gives the exit code.
+pub fn main() -> i32 {
+    // The panic hook has told it already.
+    std::panic::catch_unwind(program).unwrap_or(Exit::OurFault as i32)
+}
+
+fn program() -> i32 {
+    let masker = Masker::default();
+    hygiene::harden();
+    hygiene::tell_panics(&masker);
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Mistakes as i32 } else { Exit::Passed as i32 };
+        }
+    };
+    logs::start(arguments.verbose, &masker);
+    match arguments.command {
+        Command::Run(arguments) => run::run(*arguments, &masker) as i32,
+        Command::Check(arguments) => check::check(&arguments) as i32,
+        Command::World(arguments) => world(&arguments) as i32,
+        Command::Schema { kind } => {
+            let schema = match kind {
+                SchemaKind::Playbook => crate::playbook::playbook_schema(),
+                SchemaKind::World => crate::world::world_schema(),
+            };
+            print_line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+            Exit::Passed as i32
+        }
+        Command::WorldProgram { at, name, argv } => {
+            let argv = argv.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
+            crate::world::play_program(&at, &name, argv)
+        }
+    }
+}
+
+fn world(arguments: &WorldArguments) -> Exit {
+    let serving = crate::world::Serving { file: arguments.file.clone(), port: arguments.port, keep: arguments.keep };
+    match crate::world::serve(&serving) {
+        Ok(()) => Exit::Passed,
+        Err(error) => tell_world_error(&error),
+    }
+}
+
+fn tell_world_error(error: &crate::world::WorldError) -> Exit {
+    match error {
+        crate::world::WorldError::Mistakes(found) => {
+            tell_mistakes(found);
+            Exit::Mistakes
+        }
+        crate::world::WorldError::Failed(message) => {
+            tell(&format!("error: {message}"));
+            Exit::OurFault
+        }
+    }
+}
+
+/// Mistakes and things to think about, drawn on standard error, with a count.
+fn tell_mistakes(found: &[Diagnostic]) {
+    const MOST_DRAWN: usize = 50;
+    let mut text = draw(&found[..found.len().min(MOST_DRAWN)], colour_on_stderr());
+    let errors = found.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    let warnings = found.len() - errors;
+    let count = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    text.push_str(&match (errors, warnings) {
+        (0, warnings) => count(warnings, "warning"),
+        (errors, 0) => count(errors, "error"),
+        (errors, warnings) => format!("{} and {}", count(errors, "error"), count(warnings, "warning")),
+    });
+    if found.len() > MOST_DRAWN {
+        text.push_str(&format!(", the first {MOST_DRAWN} are shown"));
+    }
+    tell(&text);
+}
+
+/// One text on standard error; nothing of a run passes here but what is masked already.
+fn tell(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn print_line(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn colour_on_stderr() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
+}
+
+fn colour_on_stdout() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}

@@ -1,4 +1,425 @@
 //! Owns the loop: steps in order, scope, retries, failing, cancel. Tells events; remembers through a ledger.
 //! Deliberately knows nothing of terminals, files of a run, or which ledger it has.
 
+mod ask;
+mod assertion;
+mod attempt;
+mod capture;
+mod dry;
 pub mod ledger;
+mod render;
+mod retry;
+mod scope;
+mod steps;
+
+use crate::action::{Cancel, Hands};
+use crate::event::{
+    Failure, FailureKind, MeasuredInterval, RunEvent, RunFinished, RunOutcome, RunStarted, StepKey, StepOutcome,
+};
+use crate::plan::permissions::Grant;
+use crate::plan::{Plan, Step, StepId, Work, duration};
+use crate::value::{Names, Value};
+use ledger::Ledger;
+use scope::{RunFacts, Scope};
+use serde_json::Value as Json;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use steps::{Halt, Place};
+use tokio::sync::watch;
+
+/// Who is told what happens; in order, one at a time.
+pub trait Sink {
+    fn tell(&self, event: &RunEvent);
+}
+
+/// What the operator wants of this run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub dry_run: bool,
+    pub tags: Vec<String>,
+    /// The last step to run.
+    pub until: Option<String>,
+    /// Factor on waits and retry delays: 1, or a world's pace.
+    pub pace: f64,
+    pub actor: String,
+    pub world: Option<String>,
+}
+
+/// How a run is told to stop: first politely, then at once.
+#[derive(Clone)]
+pub struct Signals {
+    /// No further step is begun; `finally` runs.
+    pub interrupt: watch::Receiver<bool>,
+    /// The step in flight is ended.
+    pub hurry: watch::Receiver<bool>,
+    /// `finally` is ended too.
+    pub abort: watch::Receiver<bool>,
+}
+
+pub struct Engine<'a> {
+    ledger: &'a dyn Ledger,
+    hands: Hands,
+    sink: &'a dyn Sink,
+    options: Options,
+    signals: Signals,
+    tally: Tally,
+}
+
+/// What is counted and noted for the summary.
+#[derive(Default)]
+struct Tally {
+    passed: Cell<usize>,
+    failed: Cell<usize>,
+    skipped: Cell<usize>,
+    changes: RefCell<Vec<String>>,
+    failures: RefCell<Vec<(StepKey, Failure)>>,
+    by_hand: RefCell<Option<String>>,
+    warnings: RefCell<Vec<String>>,
+    marks: RefCell<HashMap<StepId, (Instant, Option<Instant>)>>,
+    winding_up: Cell<usize>,
+    unborn: RefCell<Vec<String>>,
+}
+
+impl<'a> Engine<'a> {
+    pub fn new(
+        ledger: &'a dyn Ledger,
+        hands: Hands,
+        sink: &'a dyn Sink,
+        options: Options,
+        signals: Signals,
+    ) -> Engine<'a> {
+        Engine { ledger, hands, sink, options, signals, tally: Tally::default() }
+    }
+
+    /// Runs a plan with its inputs, from the first step to `finally`. Tells the first and the last event, too.
+    pub async fn run(&self, plan: &Plan, inputs: Vec<(String, Value)>) -> RunFinished {
+        let clock = Instant::now();
+        let started_at = duration::show_time(self.ledger.now(&StepKey::default()));
+        let facts = RunFacts::new(
+            self.ledger.run_id().into(),
+            started_at,
+            self.options.actor.clone(),
+            self.hands.masker.clone(),
+        );
+        let mut grant = Grant(vec![plan.permissions.clone()]);
+        let scope = Scope::file(&facts);
+        for (name, value) in &inputs {
+            let declared = plan.inputs.iter().find(|input| input.name == *name);
+            if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File)
+                && let Json::String(path) = value.expose()
+            {
+                grant = grant.with_readable(Path::new(path));
+            }
+            scope.define(name, value.clone());
+        }
+        let prepared = self.prepare(plan, &scope);
+        let lock = prepared.as_ref().ok().and_then(Clone::clone);
+        self.emit(RunEvent::RunStarted(RunStarted {
+            run_id: facts.id.clone(),
+            playbook: plan.name.clone(),
+            title: plan.title.clone(),
+            actor: facts.actor.clone(),
+            world: self.options.world.clone(),
+            dry_run: self.options.dry_run,
+            steps: plan.steps.len(),
+            inputs: inputs.iter().map(|(name, value)| (name.clone(), value.shown())).collect(),
+            lock,
+        }));
+        let place = Place {
+            engine: self,
+            facts: &facts,
+            plan,
+            grant,
+            key: StepKey::default(),
+            depth: 0,
+            outermost: true,
+            cancel: Cancel(self.signals.hurry.clone()),
+            tagged: false,
+        };
+        let ended = match prepared {
+            Ok(_) => steps::run_sections(plan, &scope, &place).await,
+            Err(failure) => {
+                self.tally.failures.borrow_mut().push((StepKey::default(), failure.clone()));
+                Err(Halt::Failed(StepKey::default(), failure))
+            }
+        };
+        let mut outcome = self.outcome(&ended);
+        let mut outputs = Vec::new();
+        if outcome == RunOutcome::Passed && !self.options.dry_run && !matches!(ended, Err(Halt::Reached)) {
+            match self.outputs(plan, &scope) {
+                Ok(found) => outputs = found,
+                Err(failure) => {
+                    self.tally.failures.borrow_mut().push((StepKey::default(), failure));
+                    outcome = RunOutcome::Failed;
+                }
+            }
+        }
+        let finished = self.summary(plan, outcome, outputs, clock.elapsed());
+        self.emit(RunEvent::RunFinished(finished.clone()));
+        finished
+    }
+
+    /// Evaluates vars and the lock, in order.
+    fn prepare(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Option<String>, Failure> {
+        let failed = |what: String, message: String| Failure {
+            kind: FailureKind::Evaluation,
+            message: self.hands.masker.mask(&format!("{what} cannot be evaluated: {message}")).into_owned(),
+            assertions: Vec::new(),
+            place: None,
+            excerpt: None,
+            help: Vec::new(),
+        };
+        for (name, setting) in &plan.vars {
+            let value =
+                attempt::evaluate(setting, scope).map_err(|message| failed(format!("var `{name}`"), message))?;
+            scope.define(name, value);
+        }
+        match &plan.lock {
+            None => Ok(None),
+            Some(template) => render::public_text(template, scope, "the lock")
+                .map(Some)
+                .map_err(|error| failed("`lock`".into(), error.to_string())),
+        }
+    }
+
+    fn outputs(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Vec<(String, Json)>, Failure> {
+        let mut outputs = Vec::new();
+        for (name, template) in &plan.outputs {
+            let fault = match template.render(scope) {
+                Ok(value) if !value.is_secret() => {
+                    outputs.push((name.clone(), value.expose().clone()));
+                    continue;
+                }
+                Ok(_) => (FailureKind::Refused, format!("output `{name}` would hold a secret")),
+                Err(error) => (FailureKind::Evaluation, format!("output `{name}` cannot be rendered: {error}")),
+            };
+            return Err(Failure {
+                kind: fault.0,
+                message: self.hands.masker.mask(&fault.1).into_owned(),
+                assertions: Vec::new(),
+                place: None,
+                excerpt: None,
+                help: Vec::new(),
+            });
+        }
+        Ok(outputs)
+    }
+
+    fn outcome(&self, ended: &Result<(), Halt>) -> RunOutcome {
+        match ended {
+            Ok(()) | Err(Halt::Reached) => RunOutcome::Passed,
+            Err(Halt::Failed(_, failure)) if failure.kind == FailureKind::Refused => RunOutcome::Refused,
+            Err(Halt::Failed(..)) => RunOutcome::Failed,
+            Err(Halt::Unknown(..)) => RunOutcome::Unknown,
+            Err(Halt::Waiting(key, failure)) => {
+                self.tally.failures.borrow_mut().push((key.clone(), failure.clone()));
+                RunOutcome::Waiting
+            }
+            Err(Halt::Interrupted) => RunOutcome::Interrupted,
+            Err(Halt::Lost(reason)) => {
+                self.warn(format!("the run cannot be remembered any more: {reason}"));
+                RunOutcome::Failed
+            }
+        }
+    }
+
+    fn summary(&self, plan: &Plan, outcome: RunOutcome, outputs: Vec<(String, Json)>, took: Duration) -> RunFinished {
+        let marks = self.tally.marks.borrow();
+        let intervals: Vec<MeasuredInterval> = plan
+            .intervals
+            .iter()
+            .map(|interval| {
+                let start = marks.get(&interval.from).map(|(start, _)| *start);
+                let end = marks.get(&interval.to).and_then(|(_, end)| *end);
+                let took = start.zip(end).and_then(|(start, end)| end.checked_duration_since(start));
+                MeasuredInterval {
+                    name: interval.name.clone(),
+                    from: interval.from.clone(),
+                    to: interval.to.clone(),
+                    took,
+                    budget: interval.budget,
+                }
+            })
+            .collect();
+        for interval in &intervals {
+            if let (Some(took), Some(budget)) = (interval.took, interval.budget)
+                && took > budget
+            {
+                self.warn(format!(
+                    "interval `{}` took {}, more than its budget of {}",
+                    interval.name,
+                    duration::show(took),
+                    duration::show(budget)
+                ));
+            }
+        }
+        let passed = outcome == RunOutcome::Passed;
+        let changed = !self.tally.changes.borrow().is_empty();
+        RunFinished {
+            outcome,
+            duration: took,
+            passed: self.tally.passed.get(),
+            failed: self.tally.failed.get(),
+            skipped: self.tally.skipped.get(),
+            changes: self.tally.changes.take(),
+            failures: self.tally.failures.take(),
+            intervals,
+            by_hand: if passed { None } else { self.tally.by_hand.take() },
+            rollback: if passed || !changed { None } else { plan.rollback.clone() },
+            outputs,
+            warnings: self.tally.warnings.take(),
+        }
+    }
+
+    fn emit(&self, event: RunEvent) {
+        self.sink.tell(&event);
+    }
+
+    fn warn(&self, message: String) {
+        let message = self.hands.masker.mask(&message).into_owned();
+        self.tally.warnings.borrow_mut().push(message.clone());
+        self.emit(RunEvent::Warning { message });
+    }
+
+    fn interrupted(&self) -> bool {
+        *self.signals.interrupt.borrow()
+    }
+
+    /// Resolves when the run is to stop; never while `finally` runs.
+    async fn interruption(&self) {
+        let signal = if self.winding_up() { &self.signals.abort } else { &self.signals.interrupt };
+        Cancel(signal.clone()).cancelled().await;
+    }
+
+    fn winding_up(&self) -> bool {
+        self.tally.winding_up.get() > 0
+    }
+
+    /// Until it is dropped, an interruption does not keep steps from being begun.
+    fn wind_up(&self) -> WindingUp<'_> {
+        self.tally.winding_up.set(self.tally.winding_up.get() + 1);
+        WindingUp(&self.tally.winding_up)
+    }
+
+    fn calm_cancel(&self) -> Cancel {
+        Cancel(self.signals.abort.clone())
+    }
+
+    /// Waits, at the run's pace, unless it is interrupted.
+    async fn pause(&self, key: &StepKey, delay: Duration, cancel: &Cancel) -> Result<(), Halt> {
+        let until = self.ledger.now(key) + delay.mul_f64(self.options.pace.max(0.0));
+        tokio::select! {
+            waited = self.ledger.wait_until(key, until) => waited.map_err(|stop| Halt::Lost(stop.to_string())),
+            () = self.interruption() => Err(Halt::Interrupted),
+            () = cancel.cancelled() => Err(Halt::Interrupted),
+        }
+    }
+
+    fn count(&self, outcome: &StepOutcome, composite: bool) {
+        if composite {
+            return;
+        }
+        let counter = match outcome {
+            StepOutcome::Passed | StepOutcome::Rendered => &self.tally.passed,
+            StepOutcome::Failed(_) | StepOutcome::Unknown(_) => &self.tally.failed,
+        };
+        counter.set(counter.get() + 1);
+    }
+
+    fn count_skipped(&self) {
+        self.tally.skipped.set(self.tally.skipped.get() + 1);
+    }
+
+    fn note_change(&self, title: &str, key: &StepKey) {
+        let text = if title == key.as_str() { title.to_string() } else { format!("{title} ({key})") };
+        self.tally.changes.borrow_mut().push(self.hands.masker.mask(&text).into_owned());
+    }
+
+    fn note_failure(&self, key: &StepKey, failure: &Failure, step: &Step) {
+        let mut failures = self.tally.failures.borrow_mut();
+        // The innermost failure says most; those around it only pass it on.
+        if !failures.iter().any(|(known, _)| key.encloses(known)) {
+            failures.push((key.clone(), failure.clone()));
+        }
+        if let Some(text) = &step.by_hand {
+            self.tally.by_hand.borrow_mut().get_or_insert_with(|| text.clone());
+        }
+    }
+
+    /// The step's failure was let pass: it is counted, but is not why the run fails.
+    fn forgive(&self, key: &StepKey) {
+        self.tally.failures.borrow_mut().retain(|(known, _)| !key.encloses(known));
+        self.tally.by_hand.take();
+        self.warn(format!("`{key}` failed, and `continue_on_failure` lets the run go on"));
+    }
+
+    /// Failures within a step that is tried again are not why the run fails.
+    fn forget_failures(&self, key: &StepKey) {
+        let before = self.tally.failures.borrow().len();
+        self.tally.failures.borrow_mut().retain(|(known, _)| !key.encloses(known));
+        let forgotten = before - self.tally.failures.borrow().len();
+        self.tally.failed.set(self.tally.failed.get().saturating_sub(forgotten));
+    }
+
+    fn no_failures(&self) -> bool {
+        self.tally.failures.borrow().is_empty()
+    }
+
+    fn mark_start(&self, step: &StepId) {
+        self.tally.marks.borrow_mut().entry(step.clone()).or_insert_with(|| (Instant::now(), None));
+    }
+
+    fn mark_end(&self, step: &StepId) {
+        if let Some((_, end)) = self.tally.marks.borrow_mut().get_mut(step) {
+            *end = Some(Instant::now());
+        }
+    }
+
+    /// Names that a dry run's step would have captured.
+    fn unborn(&self, step: &Step) {
+        let mut unborn = self.tally.unborn.borrow_mut();
+        unborn.extend(step.capture.iter().map(|capture| capture.name.clone()));
+        unborn.push(step.id.to_string());
+    }
+
+    /// The unborn name that an error is about, in a dry run.
+    fn unborn_in(&self, message: &str) -> Option<String> {
+        if !self.options.dry_run {
+            return None;
+        }
+        self.tally.unborn.borrow().iter().find(|name| message.contains(name.as_str())).cloned()
+    }
+
+    /// Titles of the next steps of a file, for a person who is to approve them.
+    fn steps_after(&self, plan: &Plan, step: &Step) -> Vec<String> {
+        const MOST_SHOWN: usize = 12;
+        let after = plan.steps.iter().skip_while(|other| other.id != step.id).skip(1);
+        after
+            .take(MOST_SHOWN)
+            .map(|step| {
+                let effect = match (&step.work, step.effect) {
+                    (Work::Http(_) | Work::Exec(_), effect) => format!(" [{effect:?}]").to_lowercase(),
+                    _ => String::new(),
+                };
+                let name = step.name.as_ref().and_then(|name| name.as_literal()).and_then(Json::as_str);
+                format!("{}{effect}", name.unwrap_or(&step.id.0))
+            })
+            .collect()
+    }
+}
+
+struct WindingUp<'a>(&'a Cell<usize>);
+
+impl Drop for WindingUp<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Names for std::collections::BTreeMap<String, Value> {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        self.get(name).cloned()
+    }
+}

@@ -26,6 +26,11 @@ impl StepKey {
         StepKey(format!("{}#{attempt}", self.0))
     }
 
+    /// Whether `other` is this step, or a step, iteration or attempt within it.
+    pub fn encloses(&self, other: &StepKey) -> bool {
+        other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[', '#']))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

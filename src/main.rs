@@ -1,1 +1,5 @@
-fn main() {}
+//! The `runbook` program.
+
+fn main() {
+    std::process::exit(runbook::cli::main());
+}

@@ -5,6 +5,7 @@ pub mod check;
 pub mod duration;
 pub mod inputs;
 pub mod permissions;
+pub mod schema;
 
 use crate::playbook::document::{Effect, InputType};
 use crate::query::{JsonPath, Query};
@@ -95,7 +96,7 @@ pub struct Interval {
 #[derive(Debug)]
 pub struct Step {
     pub id: StepId,
-    pub name: Option<String>,
+    pub name: Option<Template>,
     pub place: Place,
     pub when: Option<Expression>,
     pub each: Option<Loop>,
@@ -239,6 +240,8 @@ pub struct Exec {
     pub env: Vec<(String, Template)>,
     pub stdin: Option<Template>,
     pub files: Vec<(String, Template)>,
+    /// Whether it needs its private folder: it has files in it, or reads `files.dir`.
+    pub needs_folder: bool,
     pub cwd: Option<Template>,
     pub timeout: Option<Template>,
     /// Bytes of each of standard output and standard error.
@@ -384,4 +387,28 @@ pub enum RetryOn {
     Assertions,
     Status(u16),
     StatusClass(u16),
+}
+
+impl Plan {
+    /// Ids of all steps of this file and of the files it uses.
+    pub fn step_ids(&self) -> Vec<String> {
+        fn collect(steps: &[Step], ids: &mut Vec<String>) {
+            for step in steps {
+                ids.push(step.id.to_string());
+                match &step.work {
+                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => collect(inner, ids),
+                    Work::Use { plan, .. } => ids.extend(plan.step_ids()),
+                    _ => {}
+                }
+                collect(&step.on_failure, ids);
+            }
+        }
+        let mut ids = Vec::new();
+        for list in [&self.steps, &self.on_failure, &self.finally] {
+            collect(list, &mut ids);
+        }
+        ids.sort();
+        ids.dedup();
+        ids
+    }
 }

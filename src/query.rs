@@ -1,12 +1,15 @@
 //! Owns queries: jq (on jaq) and JSONPath, compiled once per distinct text, run under budgets, taint followed.
 //! Deliberately knows nothing of steps; variables come through `Names`.
 
+mod budget;
 mod jq;
 mod jsonpath;
+mod worker;
 
 pub use jq::{Program, Query};
 pub use jsonpath::JsonPath;
 
+use crate::value::Hush;
 use std::ops::Range;
 
 /// What is wrong with a query's text.
@@ -22,3 +25,9 @@ pub struct QueryError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RunError(pub String);
+
+impl Hush for RunError {
+    fn hush(&mut self) {
+        self.0.hush();
+    }
+}

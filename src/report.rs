@@ -1,1 +1,59 @@
-//! Owns reporters: events to output for people and programs.
+//! Owns reporters: events to output, for people and for programs.
+//! Deliberately knows nothing of the engine; a reporter is told events, one at a time, in order.
+
+mod failure;
+mod human;
+mod json;
+mod live;
+mod summary;
+
+pub use failure::as_diagnostic;
+pub use human::Human;
+pub use json::Json;
+
+use crate::event::RunEvent;
+use crate::secret::{MaskWriter, Masker};
+use std::io::Write;
+
+/// Turns events into output. One that cannot write any more stays silent: a run does not end for want of an audience.
+pub trait Reporter {
+    fn tell(&mut self, event: &RunEvent);
+    /// Runs `ask` with the screen free for a question.
+    fn make_room(&mut self, ask: &mut dyn FnMut()) {
+        ask();
+    }
+}
+
+/// Where a reporter writes: masked, and with colour or without.
+pub struct Out {
+    writer: MaskWriter<Box<dyn Write>>,
+    pub colour: bool,
+}
+
+impl Out {
+    pub fn new(writer: Box<dyn Write>, masker: &Masker, colour: bool) -> Out {
+        Out { writer: masker.writer(writer), colour }
+    }
+
+    pub fn line(&mut self, text: &str) {
+        // A closed pipe is no reason to leave a rotation half done.
+        let _ = writeln!(self.writer, "{text}");
+        let _ = self.writer.flush();
+    }
+
+    /// The text in a colour (an ANSI code), where there is colour.
+    pub fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    }
+}
+
+/// Text from outside as it can be shown on a terminal: control characters, which could move the cursor or set
+/// the title, are spelt out; line breaks and tabs stay.
+pub fn neutral(text: &str) -> String {
+    if !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return text.to_string();
+    }
+    text.chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
+}

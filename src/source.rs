@@ -65,6 +65,11 @@ impl Source {
         }
     }
 
+    /// Whether the document has anything at this route.
+    pub fn says(&self, route: &Route) -> bool {
+        self.spans.get_or_init(|| (self.index)(&self.text)).contains_key(route.as_str())
+    }
+
     /// 1-based line and column (in characters) of a byte offset; offsets past the end give the end.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let starts = self
@@ -165,6 +170,11 @@ impl Place {
 
     pub fn key(&self, key: &str) -> Place {
         Place { source: self.source.clone(), route: self.route.key(key) }
+    }
+
+    /// The place that a JSON Pointer leads to from here.
+    pub fn pointer(&self, pointer: &str) -> Place {
+        Place { source: self.source.clone(), route: Route::from(format!("{}{pointer}", self.route.as_str())) }
     }
 
     pub fn index(&self, index: usize) -> Place {

@@ -1,10 +1,19 @@
 //! Owns running one program: argv without a shell, a minimal environment, its whole process group ended on time.
 //! Deliberately knows nothing of retries and assertions.
 
-use super::{ActionError, Hands, Leave, Output};
+mod child;
+mod program;
+mod start;
+#[cfg(test)]
+mod tests;
+
+use super::{ActionError, Hands, Leave, Output, Sent};
+use crate::plan::permissions::{Grant, Refusal};
 use crate::value::Value;
+use program::Surroundings;
+use serde_json::{Value as Json, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A rendered program.
 pub struct Command {
@@ -25,7 +34,67 @@ pub struct Command {
     pub max_output: u64,
 }
 
-/// Runs it. Output: `{exit_code, signal, stdout, stderr, json, duration_ms}`; `exit_code` is null after a signal.
-pub async fn perform(_hands: &Hands, _command: &Command, _leave: &Leave<'_>) -> Result<Output, ActionError> {
-    todo!()
+/// Runs it. Output: `{exit_code, signal, stdout, stderr, json, duration_ms}`; `exit_code` is null after a signal, and
+/// `signal` is its name, such as `SIGKILL`. `json` is standard output where that is JSON.
+pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Result<Output, ActionError> {
+    let started = Instant::now();
+    let name = judge(command, leave.grant)?;
+    if *leave.cancel.0.borrow() {
+        return Err(ActionError::Interrupted { sent: Sent::No });
+    }
+    let surroundings = Surroundings::of(&name, hands.stand_ins.as_ref())?;
+    let ended = child::run(command, &surroundings, leave.cancel).await?;
+    let stdout = String::from_utf8_lossy(&ended.stdout);
+    Ok(Value::plain(json!({
+        "exit_code": ended.exit_code,
+        "signal": ended.signal,
+        "json": serde_json::from_str(&stdout).unwrap_or(Json::Null),
+        "stdout": stdout,
+        "stderr": String::from_utf8_lossy(&ended.stderr),
+        "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+    })))
+}
+
+/// Whether it may run with what it is given. Gives the program's name.
+fn judge(command: &Command, grant: &Grant) -> Result<String, ActionError> {
+    let Some(argv0) = command.argv.first() else { return Err(unsent("`argv` is empty: the program comes first")) };
+    if argv0.is_secret() {
+        return Err(ActionError::Refused { message: "the program's name is secret".into(), help: None });
+    }
+    let name = argv0.expose_text();
+    grant.run(&name).map_err(refused)?;
+    if !command.secret_argv && command.argv.iter().any(Value::is_secret) {
+        return Err(ActionError::Refused {
+            message: format!("an argument of `{name}` is secret, and arguments are seen by all on this machine"),
+            help: Some(
+                "give it by `env`, `stdin` or `files`; if the program takes it in no other way:                  `allow_secret_argv: \"REASON\"`"
+                    .into(),
+            ),
+        });
+    }
+    for (variable, _) in &command.env {
+        if variable.is_empty() || variable.contains(['=', '\0']) {
+            return Err(unsent(format!("{variable:?} is no name of an environment variable")));
+        }
+        grant.env(variable).map_err(refused)?;
+    }
+    let env = command.env.iter().map(|(_, value)| value);
+    for value in command.argv.iter().chain(env).chain(&command.stdin).chain(&command.also_given) {
+        if let Some(origin) = value.taint().refuses_program(&name) {
+            return Err(ActionError::Refused {
+                message: format!("the secret `{}` may not go to the program `{name}`", origin.name),
+                help: Some(format!("add `run:{name}` to the `to:` of `{}`, if it is meant to go there", origin.name)),
+            });
+        }
+    }
+    Ok(name)
+}
+
+fn refused(refusal: Refusal) -> ActionError {
+    ActionError::Refused { message: refusal.message, help: Some(refusal.help) }
+}
+
+/// A mistake that was found before anything was started.
+fn unsent(message: impl Into<String>) -> ActionError {
+    ActionError::Failed { message: message.into(), sent: Sent::No }
 }

@@ -1,10 +1,27 @@
 //! Owns one HTTP exchange: permission and flow of secrets at every hop, one pool of connections, cookies, limits.
-//! Deliberately knows nothing of retries and paging. The only file that names `reqwest`.
+//! Deliberately knows nothing of retries and paging. The only folder that names `reqwest`.
 
-use super::{ActionError, Hands, Leave, Output};
+mod answer;
+mod clients;
+mod exchange;
+mod fault;
+mod names;
+mod outgoing;
+mod redirect;
+#[cfg(test)]
+mod tests;
+
+pub use clients::Clients;
+pub use names::Answers;
+
+use super::{ActionError, Hands, Leave, Output, Sent};
 use crate::value::Value;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+/// How long an exchange may take, all its redirects and its body included, where the request does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A rendered request. Texts may be secret; their taint decides where they may go.
 pub struct Request {
@@ -55,11 +72,37 @@ pub struct Tls {
     pub min_version: Option<String>,
 }
 
-/// The run's HTTP clients, one for each TLS and proxy setting, and its cookie jars.
-#[derive(Default)]
-pub struct Clients {}
-
 /// Performs the exchange. Output: `{status, reason, headers, body, json, url, duration_ms}`.
-pub async fn perform(_hands: &Hands, _request: &Request, _leave: &Leave<'_>) -> Result<Output, ActionError> {
-    todo!()
+///
+/// Names of headers are in lower case; a header that came more than once has its values joined by `, ` (those of
+/// `set-cookie` by a newline). `json` is null where the body is none. `url` is where the last answer came from.
+pub async fn perform(hands: &Hands, request: &Request, leave: &Leave<'_>) -> Result<Output, ActionError> {
+    let after = request.timeout.unwrap_or(DEFAULT_TIMEOUT);
+    let sending = Sending::default();
+    tokio::select! {
+        biased;
+        () = leave.cancel.cancelled() => Err(ActionError::Interrupted { sent: sending.sent() }),
+        answer = tokio::time::timeout(after, exchange::run(hands, request, leave, after, &sending)) => {
+            answer.unwrap_or_else(|_| Err(ActionError::Timeout { after, sent: sending.sent() }))
+        }
+    }
+}
+
+/// Whether a request may have left, for the moment in which its future is dropped.
+#[derive(Default)]
+struct Sending(AtomicBool);
+
+impl Sending {
+    fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn sent(&self) -> Sent {
+        if self.0.load(Ordering::Relaxed) { Sent::Perhaps } else { Sent::No }
+    }
+}
+
+/// A mistake that was found before anything was sent.
+fn unsent(message: impl Into<String>) -> ActionError {
+    ActionError::Failed { message: message.into(), sent: Sent::No }
 }

@@ -42,3 +42,27 @@ pub fn show(duration: Duration) -> String {
         }
     }
 }
+
+/// How long ago a date (`YYYY-MM-DD`, UTC) was; zero for one to come.
+pub fn age_of_date(text: &str) -> Result<Duration, String> {
+    let date: jiff::civil::Date =
+        text.trim().parse().map_err(|_| format!("`{text}` is no date: write `YYYY-MM-DD`"))?;
+    let then = date
+        .at(0, 0, 0, 0)
+        .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+        .map_err(|_| format!("`{text}` is no date: write `YYYY-MM-DD`"))?;
+    Ok(Duration::try_from(jiff::Timestamp::now().duration_since(then.timestamp())).unwrap_or_default())
+}
+
+/// Now, as RFC 3339 in UTC, to the second.
+pub fn now() -> String {
+    show_time(std::time::SystemTime::now())
+}
+
+/// A moment as RFC 3339 in UTC, to the second.
+pub fn show_time(time: std::time::SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Err(_) => "1970-01-01T00:00:00Z".into(),
+    }
+}

@@ -1,26 +1,28 @@
-//! Owns what a run may touch: rules for hosts, programs, environment names and files, and judging against them.
-//! Deliberately touches nothing itself.
+//! Owns what a run may touch: the parsed `permissions` of a playbook and of its callers, and judging against them.
+//! Deliberately touches nothing itself, but to resolve symbolic links of a path that is judged.
+
+mod files;
+mod glob;
+mod net;
+#[cfg(test)]
+mod tests;
+
+pub use files::file_glob;
+pub use net::NetRule;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use url::Url;
 
 /// The parsed `permissions` of one playbook.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Permissions {
     pub net: Vec<NetRule>,
     pub run: Vec<String>,
     pub env: Vec<String>,
-    /// Absolute globs.
+    /// Absolute globs, as [`file_glob`] makes them.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetRule {
-    /// As written.
-    pub text: String,
-    // to be filled: methods, scheme, host, port, path, private
 }
 
 /// A refusal: what was wanted, and the line that would permit it.
@@ -31,44 +33,100 @@ pub struct Refusal {
 }
 
 /// The permissions of a playbook and of all that called it: each has to agree.
+///
+/// Without any playbook in it nothing is permitted, so that a grant that was forgotten opens nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Grant(pub Vec<Arc<Permissions>>);
 
-impl NetRule {
-    pub fn parse(_text: &str) -> Result<NetRule, String> {
-        todo!()
-    }
-    pub fn allows(&self, _method: &str, _url: &Url) -> bool {
-        todo!()
-    }
-    /// Whether everything that `other` allows is allowed by this rule too. May say no where it cannot tell.
-    pub fn covers(&self, _other: &NetRule) -> bool {
-        todo!()
-    }
-    /// Whether any URL of this host, port and scheme could be allowed: for rules judged before the path is known.
-    pub fn may_allow(&self, _method: &str, _scheme: &str, _host: &str, _port: u16) -> bool {
-        todo!()
-    }
-}
-
 impl Grant {
     /// Ok(private): whether the host's name may resolve to a loopback or private address.
-    pub fn net(&self, _method: &str, _url: &Url) -> Result<bool, Refusal> {
-        todo!()
+    ///
+    /// The method is compared as it is sent; the query of the URL plays no part and is never shown.
+    pub fn net(&self, method: &str, url: &Url) -> Result<bool, Refusal> {
+        net::no_credentials(url)?;
+        let mut private = true;
+        for permissions in &self.0 {
+            let mut fitting = permissions.net.iter().filter(|rule| rule.allows(method, url)).peekable();
+            if fitting.peek().is_none() {
+                return Err(net::refusal(&permissions.net, method, url, self.whose()));
+            }
+            private &= fitting.any(NetRule::private);
+        }
+        if self.0.is_empty() {
+            return Err(net::refusal(&[], method, url, self.whose()));
+        }
+        Ok(private)
     }
-    /// `argv0` as written.
-    pub fn run(&self, _argv0: &str) -> Result<(), Refusal> {
-        todo!()
+
+    /// `argv0` as written: a bare name is permitted by the same bare name, an absolute path by the same path.
+    ///
+    /// Neither stands for the other: which file a bare name is depends on PATH, and that is the operator's.
+    pub fn run(&self, argv0: &str) -> Result<(), Refusal> {
+        if argv0.contains('/') && !argv0.starts_with('/') {
+            return Err(Refusal {
+                message: format!("`{argv0}` is a relative path, and what it is depends on where the run was started"),
+                help: "give a program's name, which is looked for on PATH, or an absolute path".into(),
+            });
+        }
+        self.each(|permissions| permissions.run.iter().any(|rule| rule == argv0)).ok_or_else(|| Refusal {
+            message: format!("running `{argv0}` is not permitted by `permissions.run`{}", self.whose()),
+            help: format!("add `{argv0}` under `permissions.run`"),
+        })
     }
-    pub fn env(&self, _name: &str) -> Result<(), Refusal> {
-        todo!()
+
+    pub fn env(&self, name: &str) -> Result<(), Refusal> {
+        self.each(|permissions| permissions.env.iter().any(|rule| glob::name_fits(rule, name))).ok_or_else(|| Refusal {
+            message: format!(
+                "giving a program the environment variable `{name}` is not permitted by `permissions.env`{}",
+                self.whose()
+            ),
+            help: format!("add `{name}` under `permissions.env`"),
+        })
     }
-    /// The path after symbolic links are resolved.
-    pub fn read(&self, _path: &Path) -> Result<PathBuf, Refusal> {
-        todo!()
+
+    /// The path after symbolic links are resolved, so that a link cannot lead out of what is permitted.
+    ///
+    /// The file need not exist: then the nearest folder above it that does is resolved.
+    pub fn read(&self, path: &Path) -> Result<PathBuf, Refusal> {
+        let real = files::resolve(path)?;
+        match self.each(|permissions| permissions.read.iter().any(|rule| files::fits(rule, &real))) {
+            Some(()) => Ok(real),
+            None => {
+                let through = if real == path { String::new() } else { format!(" (which is `{}`)", real.display()) };
+                Err(Refusal {
+                    message: format!(
+                        "reading `{}`{through} is not permitted by `permissions.read`{}",
+                        path.display(),
+                        self.whose()
+                    ),
+                    help: format!("add `{}` under `permissions.read`", real.display()),
+                })
+            }
+        }
     }
+
     /// The same grant, where this one file may be read besides (an input that the operator named).
-    pub fn with_readable(&self, _path: &Path) -> Grant {
-        todo!()
+    pub fn with_readable(&self, path: &Path) -> Grant {
+        let Ok(real) = files::resolve(path) else { return self.clone() };
+        let rule = files::literal(&real);
+        Grant(
+            self.0
+                .iter()
+                .map(|permissions| {
+                    let mut wider = Permissions::clone(permissions);
+                    wider.read.push(rule.clone());
+                    Arc::new(wider)
+                })
+                .collect(),
+        )
+    }
+
+    fn each(&self, allows: impl Fn(&Permissions) -> bool) -> Option<()> {
+        (!self.0.is_empty() && self.0.iter().all(|permissions| allows(permissions))).then_some(())
+    }
+
+    /// A module is judged by its callers' permissions too: the author has to know which files to look in.
+    fn whose(&self) -> &'static str {
+        if self.0.len() > 1 { " of this module and of each playbook that calls it" } else { "" }
     }
 }

@@ -65,6 +65,18 @@ shape!(
 );
 
 shape!(
+    /// A status or exit code, or a list of those it may be.
+    Numbers, "Numbers", {
+        "description": "A number, or a list of those it may be.",
+        "anyOf": [
+            {"type": "integer"},
+            {"type": "array", "items": {"type": "integer"}, "minItems": 1},
+        ],
+        "examples": [200, [200, 201]],
+    }
+);
+
+shape!(
     /// A condition, or a constant.
     When, "Condition", {
         "description": "A Tera expression without braces.",

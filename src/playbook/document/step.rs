@@ -163,6 +163,12 @@ pub struct Assertion {
     /// `true` with predicates, or the text it must equal.
     #[schemars(with = "Option<forms::Output>")]
     pub stderr: Option<Json>,
+    /// The HTTP status, or a list of those it may be; like `status == 200`, with room for a message.
+    #[schemars(with = "Option<forms::Numbers>")]
+    pub status: Option<Json>,
+    /// The exit code, or a list of those it may be.
+    #[schemars(with = "Option<forms::Numbers>")]
+    pub exit_code: Option<Json>,
     /// JSON Schema file that the output's `json` must be valid under.
     pub schema: Option<String>,
     /// The value it must be.

@@ -1,0 +1,96 @@
+//! Owns starting a program: its arguments, its environment, and nothing inherited.
+//! Deliberately knows nothing of how it ends.
+
+use super::program::Surroundings;
+use super::{Command, unsent};
+use crate::action::ActionError;
+use std::ffi::OsString;
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::time::sleep;
+
+pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Result<Child, ActionError> {
+    if !command.cwd.is_dir() {
+        return Err(unsent(format!("the folder `{}` (`cwd`) is not there", command.cwd.display())));
+    }
+    let mut attempts = 0;
+    loop {
+        match prepare(command, surroundings).spawn() {
+            Ok(child) => return Ok(child),
+            // Someone still has the file open for writing, perhaps a child between fork and exec that is not meant
+            // to: gone in a moment, and nothing was started yet.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 20 => {
+                attempts += 1;
+                sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => {
+                let why = match error.kind() {
+                    io::ErrorKind::InvalidInput => "an argument or a variable has a NUL character in it".to_string(),
+                    io::ErrorKind::ArgumentListTooLong => {
+                        "its arguments and environment are too long; give long texts by `stdin` or `files`".to_string()
+                    }
+                    kind => kind.to_string(),
+                };
+                return Err(unsent(format!("`{}` could not be started: {why}", surroundings.file.display())));
+            }
+        }
+    }
+}
+
+fn prepare(command: &Command, surroundings: &Surroundings) -> tokio::process::Command {
+    let mut prepared = tokio::process::Command::new(&surroundings.file);
+    let mut argv = command.argv.iter().map(|value| value.expose_text());
+    if let Some(argv0) = argv.next() {
+        prepared.arg0(argv0);
+    }
+    prepared.args(argv).current_dir(&command.cwd).env_clear();
+    prepared.envs(surroundings.env.iter().map(|(name, value)| (name, value)));
+    for (name, value) in &command.env {
+        let value = value.expose_text();
+        match (&surroundings.path_first, name.as_str()) {
+            (Some(first), "PATH") => {
+                let mut path = OsString::from(first);
+                path.push(":");
+                path.push(value);
+                prepared.env(name, path)
+            }
+            _ => prepared.env(name, value),
+        };
+    }
+    prepared.envs(command.own_env.iter().map(|(name, value)| (name, value)));
+    prepared
+        .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let parent = std::process::id();
+    // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
+    unsafe { prepared.pre_exec(move || isolate(parent)) };
+    prepared
+}
+
+/// In the child, before the program: a session of its own (so that it is a group of its own, and what asks for a
+/// password on the terminal fails instead of stopping for ever), private files, no descriptors but the three.
+fn isolate(parent: u32) -> io::Result<()> {
+    // SAFETY: plain system calls on numbers.
+    unsafe {
+        if libc::setsid() < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        libc::umask(0o077);
+        #[cfg(target_os = "linux")]
+        {
+            // A run that is killed takes its program along, lest both it and the resumed run do the same thing.
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            if u32::try_from(libc::getppid()).is_ok_and(|now| now != parent) {
+                libc::_exit(127);
+            }
+            // Not closed but marked: the one by which a failed exec is told is among them.
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = parent;
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Owns where inputs come from: `--set`, `--inputs`, a world, environment, command, file, default, prompt; in this order.
+//! Deliberately judges nothing itself (`plan::inputs` does); all faults are told at once, and none shows a secret.
+
+use super::RunArguments;
+use super::person::Terminal;
+use crate::plan::inputs::{from_text, judge};
+use crate::plan::{Input, Plan};
+use crate::playbook::document::InputType;
+use crate::secret::{Masker, Origin};
+use crate::value::Value;
+use crate::world::World;
+use serde_json::{Map, Value as Json};
+use std::sync::Arc;
+
+/// What is wrong with the inputs, one line each.
+pub struct Faults(pub Vec<String>);
+
+/// Every input's value, or every fault.
+pub fn resolve(
+    plan: &Plan,
+    arguments: &RunArguments,
+    world: Option<&World>,
+    masker: &Masker,
+) -> Result<Vec<(String, Value)>, Faults> {
+    let mut faults = Vec::new();
+    let given = given(plan, arguments, masker, &mut faults);
+    let mut known: Map<String, Json> = Map::new();
+    for input in &plan.inputs {
+        if let Some(json) = input.fixed.as_ref().or_else(|| given.get(&input.name)) {
+            if input.kind != InputType::Secret {
+                known.insert(input.name.clone(), json.clone());
+            }
+        }
+    }
+    let mut values = Vec::new();
+    let terminal = Terminal::open();
+    for input in &plan.inputs {
+        match value_of(input, &given, world, &known, terminal.as_ref(), masker) {
+            Ok(json) => {
+                if input.kind != InputType::Secret {
+                    known.insert(input.name.clone(), json.clone());
+                }
+                let value = if input.kind == InputType::Secret && !json.is_null() {
+                    let origin = Arc::new(Origin { name: input.name.clone(), to: input.to.clone() });
+                    Value::secret(json, origin)
+                } else {
+                    Value::plain(json)
+                };
+                value.teach(masker);
+                values.push((input.name.clone(), value));
+            }
+            Err(fault) => faults.push(format!("input `{}`: {fault}{}", input.name, described(input))),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(Faults(faults)) }
+}
+
+fn described(input: &Input) -> String {
+    match &input.description {
+        Some(text) => format!("\n    ({})", text.trim().lines().next().unwrap_or_default()),
+        None => String::new(),
+    }
+}
+
+/// What the operator gave by `--set` and `--inputs`, judged by name only.
+fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Vec<String>) -> Map<String, Json> {
+    let mut given = Map::new();
+    for path in &arguments.inputs {
+        match crate::playbook::read_yaml::<Map<String, Json>>(path) {
+            Ok((map, _)) => given.extend(map),
+            Err(found) => faults.extend(found.iter().map(crate::diagnostic::one_line)),
+        }
+    }
+    let mut texts: Vec<(String, String)> = Vec::new();
+    for text in &arguments.set {
+        match text.split_once('=') {
+            Some((name, value)) => texts.push((name.trim().to_string(), value.to_string())),
+            None => {
+                // What follows the name may be a secret that was put wrongly.
+                let name: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                masker.learn(text[name.len()..].trim_start_matches([':', ' ']));
+                faults.push(format!("`--set {name}…` has no `=`: write `--set NAME=VALUE`"));
+            }
+        }
+    }
+    for (name, text) in texts {
+        match plan.inputs.iter().find(|input| input.name == name) {
+            Some(input) if input.kind == InputType::Secret => {
+                masker.learn(&text);
+                let way = match &input.env {
+                    Some(env) => format!("put it into the environment variable `{env}`"),
+                    None => "give it by an --inputs file or at the prompt".into(),
+                };
+                faults.push(format!(
+                    "input `{name}` is a secret, and a command line can be read by every process of the machine: {way}"
+                ));
+            }
+            Some(input) => match from_text(input, &text) {
+                Ok(json) => {
+                    given.insert(name, json);
+                }
+                Err(_) if text == "null" && input.default.as_ref().is_some_and(Json::is_null) => {
+                    given.insert(name, Json::Null);
+                }
+                Err(fault) => faults.push(format!("input `{name}`: {fault}")),
+            },
+            // Told below, with the names that there are.
+            None => {
+                given.insert(name, Json::String(text));
+            }
+        }
+    }
+    let unknown: Vec<String> =
+        given.keys().filter(|name| !plan.inputs.iter().any(|input| input.name == **name)).cloned().collect();
+    for name in unknown {
+        given.remove(&name);
+        let names: Vec<&str> = plan.inputs.iter().map(|input| input.name.as_str()).collect();
+        let hint = match crate::diagnostic::nearest(&name, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has: {}", names.join(", ")),
+        };
+        faults.push(format!("`{name}` is no input of `{}`; {hint}", plan.name));
+    }
+    for input in plan.inputs.iter().filter(|input| input.fixed.is_some()) {
+        if given.remove(&input.name).is_some() {
+            faults.push(format!("input `{}` is fixed by the variant `{}`: it cannot be given", input.name, plan.name));
+        }
+    }
+    given
+}
+
+fn value_of(
+    input: &Input,
+    given: &Map<String, Json>,
+    world: Option<&World>,
+    known: &Map<String, Json>,
+    terminal: Option<&Terminal>,
+    masker: &Masker,
+) -> Result<Json, String> {
+    let optional = input.default.as_ref().is_some_and(Json::is_null);
+    let judged = |json: &Json| {
+        if json.is_null() && optional {
+            return Ok(Json::Null);
+        }
+        if input.kind == InputType::Secret
+            && let Json::String(text) = json
+        {
+            masker.learn(text);
+        }
+        judge(input, json)
+    };
+    if let Some(json) = &input.fixed {
+        return Ok(json.clone());
+    }
+    if let Some(json) = given.get(&input.name) {
+        return judged(json);
+    }
+    if let Some(world) = world {
+        let stand_in = world.input(&input.name, &Json::Object(known.clone())).map_err(|error| error.to_string())?;
+        if let Some(json) = stand_in.filter(|json| !json.is_null() || optional) {
+            return judged(&json);
+        }
+    }
+    if let Some(name) = &input.env
+        && let Some(text) = std::env::var_os(name)
+    {
+        let text = text.to_str().ok_or_else(|| format!("the environment variable `{name}` is not UTF-8"))?.to_string();
+        if !(text.is_empty() && optional) {
+            learn(input, &text, masker);
+            return from_text(input, &text).map_err(|fault| format!("from the environment variable `{name}`: {fault}"));
+        }
+    }
+    if let Some(argv) = &input.command {
+        let text = output_of(argv)?;
+        masker.learn(&text);
+        return from_text(input, &text).map_err(|fault| format!("from the command `{}`: {fault}", argv[0]));
+    }
+    if let Some(file) = &input.file {
+        let path = input.place.source.folder().join(file);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let text = without_newline(text);
+                masker.learn(&text);
+                return from_text(input, &text).map_err(|fault| format!("from the file `{file}`: {fault}"));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && input.default.is_some() => {}
+            Err(error) => return Err(format!("the file `{file}` cannot be read: {error}")),
+        }
+    }
+    if let Some(default) = &input.default {
+        return Ok(default.clone());
+    }
+    let Some(terminal) = terminal else { return Err(format!("nobody gives it: {}", ways(input))) };
+    let question = input.prompt.clone().unwrap_or_else(|| input.name.clone());
+    loop {
+        let text = terminal
+            .ask(&question, input.kind == InputType::Secret)
+            .map_err(|error| format!("it cannot be asked for: {error}"))?;
+        learn(input, &text, masker);
+        match from_text(input, &text) {
+            Ok(json) => return Ok(json),
+            Err(fault) => super::tell(&masker.mask(&format!("{fault}; once more, please"))),
+        }
+    }
+}
+
+/// What is told of a value that is no secret may show it.
+fn learn(input: &Input, text: &str, masker: &Masker) {
+    if input.kind == InputType::Secret {
+        masker.learn(text);
+    }
+}
+
+fn ways(input: &Input) -> String {
+    let mut ways = Vec::new();
+    if input.kind != InputType::Secret {
+        ways.push(format!("`--set {}=…`", input.name));
+    }
+    ways.push("an `--inputs` file".into());
+    if let Some(env) = &input.env {
+        ways.push(format!("the environment variable `{env}`"));
+    }
+    format!("it can come from {}", ways.join(", "))
+}
+
+fn output_of(argv: &[String]) -> Result<String, String> {
+    let (program, rest) = argv.split_first().ok_or("its `command` is empty")?;
+    let output = std::process::Command::new(program)
+        .args(rest)
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| format!("the command `{program}` cannot be run: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("the command `{program}` ended with {}", output.status));
+    }
+    let text =
+        String::from_utf8(output.stdout).map_err(|_| format!("the command `{program}` printed what is not UTF-8"))?;
+    Ok(without_newline(text))
+}
+
+fn without_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}

@@ -1,0 +1,256 @@
+//! Owns asking the person at the terminal, and those who answer in their place: flags, and a world.
+//! The only file that names `rpassword`.
+
+use crate::engine::ledger::{Ask, Decision, Person};
+use crate::plan;
+use crate::playbook::document::InputType;
+use crate::secret::{Masker, Origin, Secret};
+use crate::value::Value;
+use crate::world::World;
+use async_trait::async_trait;
+use serde_json::{Value as Json, json};
+use std::io::{IsTerminal, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// A terminal that a person sits at.
+#[derive(Clone, Copy)]
+pub struct Terminal;
+
+impl Terminal {
+    /// `None` where standard input or standard error is no terminal.
+    pub fn open() -> Option<Terminal> {
+        (std::io::stdin().is_terminal() && std::io::stderr().is_terminal()).then_some(Terminal)
+    }
+
+    /// One line; unseen where it is a secret.
+    pub fn ask(&self, question: &str, unseen: bool) -> std::io::Result<String> {
+        let mut stderr = std::io::stderr();
+        write!(stderr, "{question}: ")?;
+        stderr.flush()?;
+        if unseen {
+            return rpassword::read_password();
+        }
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line)? == 0 {
+            return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the terminal was closed"));
+        }
+        Ok(line.trim_end_matches(['\n', '\r']).to_string())
+    }
+}
+
+/// Who answers during a run: flags first, then the world, then the terminal.
+pub struct Operator {
+    pub actor: String,
+    pub approve: Vec<String>,
+    pub approve_all: bool,
+    pub world: Option<Rc<World>>,
+    /// Public inputs, for a world's answers.
+    pub inputs: Json,
+    pub terminal: Option<Terminal>,
+    pub masker: Masker,
+}
+
+#[async_trait(?Send)]
+impl Person for Operator {
+    async fn answer(&self, ask: &Ask<'_>) -> Decision {
+        match ask {
+            Ask::Confirm { step, message, phrase, next } => self.confirm(&step.0, message, *phrase, next).await,
+            Ask::Manual { step, instructions, fields } => self.manual(&step.0, instructions, fields).await,
+            Ask::Unknown { step, failure } => self.unknown(&step.0, &failure.message).await,
+        }
+    }
+}
+
+impl Operator {
+    async fn confirm(&self, step: &str, message: &str, phrase: Option<&str>, next: &[String]) -> Decision {
+        let approved = |reason: &str| Decision::Approved {
+            by: self.actor.clone(),
+            at: SystemTime::now(),
+            reason: Some(reason.into()),
+        };
+        if self.approve_all {
+            return approved("--approve-all");
+        }
+        if self.approve.iter().any(|id| id == step) {
+            return approved("--approve");
+        }
+        if self.world.as_ref().is_some_and(|world| world.approves(step)) {
+            return approved("the world approves");
+        }
+        let Some(terminal) = self.terminal else {
+            let help = format!("run it at a terminal, or approve beforehand: `--approve {step}`");
+            return Decision::Nobody { help };
+        };
+        let mut text = format!("\n{}\n", crate::report::neutral(message).trim_end());
+        if !next.is_empty() {
+            text.push_str("\nnext:\n");
+            next.iter().for_each(|step| text.push_str(&format!("  - {}\n", crate::report::neutral(step))));
+        }
+        super::tell(&self.masker.mask(&text));
+        let question = match phrase {
+            Some(phrase) => format!("type `{phrase}` to approve, anything else to decline"),
+            None => "approve? [y/N]".to_string(),
+        };
+        match on_terminal(terminal, question, false).await {
+            Ok(answer) => {
+                let yes = match phrase {
+                    Some(phrase) => answer.trim() == phrase,
+                    None => matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"),
+                };
+                if yes {
+                    Decision::Approved { by: self.actor.clone(), at: SystemTime::now(), reason: None }
+                } else {
+                    Decision::Declined { by: self.actor.clone(), reason: None }
+                }
+            }
+            Err(error) => Decision::Nobody { help: format!("the question could not be asked: {error}") },
+        }
+    }
+
+    async fn manual(&self, step: &str, instructions: &str, fields: &[plan::Ask]) -> Decision {
+        if let Some(world) = &self.world {
+            let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+            match world.answer(step, instructions, &names, &self.inputs) {
+                Ok(Some(answers)) => return self.done("the world", fields, &answers),
+                Ok(None) => {}
+                Err(error) => return Decision::Nobody { help: format!("the world cannot answer: {error}") },
+            }
+        }
+        let no_answers_needed = fields.iter().all(|field| field.default.is_some());
+        let world_approves = self.world.as_ref().is_some_and(|world| world.approves(step));
+        let flagged = self.approve.iter().any(|id| id == step);
+        if no_answers_needed && (world_approves || flagged) {
+            return self.done(if flagged { &self.actor } else { "the world" }, fields, &json!({}));
+        }
+        let Some(terminal) = self.terminal else {
+            let help = format!(
+                "`{step}` is done by a person: run it at a terminal{}",
+                if fields.is_empty() { format!(", or say that it is done: `--approve {step}`") } else { String::new() }
+            );
+            return Decision::Nobody { help };
+        };
+        super::tell(&self.masker.mask(&format!("\n{}\n", crate::report::neutral(instructions).trim_end())));
+        let mut answers = serde_json::Map::new();
+        for field in fields {
+            let question = field.prompt.clone().unwrap_or_else(|| field.name.clone());
+            loop {
+                let text = match on_terminal(terminal, question.clone(), field.kind == InputType::Secret).await {
+                    Ok(text) => text,
+                    Err(error) => {
+                        return Decision::Nobody { help: format!("the question could not be asked: {error}") };
+                    }
+                };
+                if field.kind == InputType::Secret {
+                    self.masker.learn(&text);
+                }
+                if text.is_empty()
+                    && let Some(default) = &field.default
+                {
+                    answers.insert(field.name.clone(), default.clone());
+                    break;
+                }
+                match judge_answer(field, &Json::String(text)) {
+                    Ok(json) => {
+                        answers.insert(field.name.clone(), json);
+                        break;
+                    }
+                    Err(fault) => super::tell(&self.masker.mask(&format!("{fault}; once more, please"))),
+                }
+            }
+        }
+        match on_terminal(terminal, "done? [y/N]".into(), false).await {
+            Ok(answer) if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes" | "done") => {
+                self.done(&self.actor, fields, &Json::Object(answers))
+            }
+            Ok(_) => Decision::Declined { by: self.actor.clone(), reason: Some("not done".into()) },
+            Err(error) => Decision::Nobody { help: format!("the question could not be asked: {error}") },
+        }
+    }
+
+    fn done(&self, by: &str, fields: &[plan::Ask], answers: &Json) -> Decision {
+        let mut judged = Vec::new();
+        for field in fields {
+            let given = answers.get(&field.name).or(field.default.as_ref()).unwrap_or(&Json::Null);
+            if field.kind == InputType::Secret
+                && let Json::String(text) = given
+            {
+                self.masker.learn(text);
+            }
+            let json =
+                if given.is_null() && field.default.is_some() { Ok(Json::Null) } else { judge_answer(field, given) };
+            match json {
+                Ok(json) if field.kind == InputType::Secret && !json.is_null() => {
+                    let origin = Arc::new(Origin { name: field.name.clone(), to: None });
+                    judged.push((field.name.clone(), Value::secret(json, origin)));
+                }
+                Ok(json) => judged.push((field.name.clone(), Value::plain(json))),
+                Err(fault) => {
+                    return Decision::Declined { by: by.into(), reason: Some(format!("`{}`: {fault}", field.name)) };
+                }
+            }
+        }
+        Decision::Done { by: by.into(), at: SystemTime::now(), answers: judged }
+    }
+
+    async fn unknown(&self, step: &str, message: &str) -> Decision {
+        let Some(terminal) = self.terminal else {
+            return Decision::Nobody { help: format!("look whether `{step}` took effect") };
+        };
+        let text = format!(
+            "\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on\n  a  end the run here"
+        );
+        super::tell(&self.masker.mask(&crate::report::neutral(&text)));
+        match on_terminal(terminal, "r, h or a".into(), false).await.unwrap_or_default().trim() {
+            "r" => Decision::Redo { by: self.actor.clone() },
+            "h" => Decision::Happened { by: self.actor.clone() },
+            "a" => Decision::Abandon { by: self.actor.clone() },
+            _ => Decision::Nobody { help: format!("look whether `{step}` took effect") },
+        }
+    }
+}
+
+/// Reading a line blocks, so it is done beside the runtime, which goes on hearing signals.
+async fn on_terminal(terminal: Terminal, question: String, unseen: bool) -> std::io::Result<String> {
+    tokio::task::spawn_blocking(move || terminal.ask(&question, unseen))
+        .await
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+fn judge_answer(field: &plan::Ask, json: &Json) -> Result<Json, String> {
+    let text = match json {
+        Json::String(text) => text.clone(),
+        Json::Null => return Err("it was not given".into()),
+        other => other.to_string(),
+    };
+    if field.kind == InputType::Secret
+        && let Some(fault) = Secret::new(text.clone()).fault()
+    {
+        return Err(format!("this cannot be a secret: {fault}"));
+    }
+    if field.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
+        return Err(format!("it does not match `{}`", field.pattern.as_ref().map_or("", |pattern| pattern.as_str())));
+    }
+    let typed = match field.kind {
+        InputType::Integer => {
+            text.trim().parse::<i64>().map(Json::from).map_err(|_| "it is not a whole number".to_string())?
+        }
+        InputType::Number => {
+            text.trim().parse::<f64>().map(Json::from).map_err(|_| "it is not a number".to_string())?
+        }
+        InputType::Boolean => match text.trim() {
+            "true" | "yes" | "y" => Json::Bool(true),
+            "false" | "no" | "n" => Json::Bool(false),
+            _ => return Err("it is not `true` or `false`".into()),
+        },
+        InputType::List | InputType::Object if !json.is_string() => json.clone(),
+        _ => Json::String(text),
+    };
+    if field.one_of.as_ref().is_some_and(|choices| !choices.contains(&typed)) {
+        let shown: Vec<String> =
+            field.one_of.iter().flatten().map(|choice| format!("`{}`", crate::value::text_of(choice))).collect();
+        return Err(format!("it is none of {}", shown.join(", ")));
+    }
+    Ok(typed)
+}

@@ -1,0 +1,138 @@
+//! Owns asking a person through the ledger: confirm, manual, and what became of a step with an unknown outcome.
+
+use super::attempt::{failure, judged};
+use super::ledger::{Ask, Attempted, Decision, Missed, Passed, Stop};
+use super::render::public_text;
+use super::scope::Scope;
+use super::steps::{Halt, Place};
+use crate::event::{Failure, FailureKind, RunEvent};
+use crate::plan::{Step, Work};
+use crate::value::{Value, text_of};
+use serde_json::{Value as Json, json};
+use std::future::Future;
+use std::time::Duration;
+
+/// Puts a `confirm` or `manual` step to a person.
+pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Attempted, Halt> {
+    let rendered = match &step.work {
+        Work::Confirm { message, phrase } => {
+            let phrase = match phrase {
+                None => Ok(None),
+                Some(template) => public_text(template, scope, "the phrase").map(Some),
+            };
+            message
+                .render_text(scope)
+                .map_err(|error| error.to_string())
+                .and_then(|message| Ok((text_of(&message.shown()), phrase.map_err(|error| error.to_string())?)))
+        }
+        Work::Manual { instructions, .. } => instructions
+            .render_text(scope)
+            .map(|text| (text_of(&text.shown()), None))
+            .map_err(|error| error.to_string()),
+        _ => Err("this step asks nobody".into()),
+    };
+    let (text, phrase) = match rendered {
+        Ok((text, phrase)) => (here.facts.mask(&text), phrase),
+        Err(message) => return Ok(missed(step, here, FailureKind::Evaluation, message, None)),
+    };
+    if here.engine.options.dry_run {
+        let output = Value::plain(json!({"by": "nobody (dry run)", "at": scope_now(scope), "answers": {}}));
+        here.engine.unborn(step);
+        return Ok(Attempted::Passed(Passed {
+            output: Some(output),
+            captures: Vec::new(),
+            detail: Some("would ask".into()),
+        }));
+    }
+    let next = here.engine.steps_after(here.plan, step);
+    let ask = match &step.work {
+        Work::Manual { ask, .. } => Ask::Manual { step: &step.id, instructions: &text, fields: ask },
+        _ => Ask::Confirm { step: &step.id, message: &text, phrase: phrase.as_deref(), next: &next },
+    };
+    here.engine.emit(RunEvent::Asking { key: here.key.clone() });
+    let decision = tokio::select! {
+        decision = here.engine.ledger.decision(&here.key, &ask) => decision.map_err(halted)?,
+        () = here.engine.interruption() => return Err(Halt::Interrupted),
+    };
+    let title = here.facts.mask(&super::attempt::title(step, scope));
+    let decided = |by: &str, what: &str| {
+        let event = RunEvent::Decided { key: here.key.clone(), title: title.clone(), by: by.into(), what: what.into() };
+        here.engine.emit(event);
+    };
+    Ok(match decision {
+        Decision::Approved { by, at, reason } => {
+            decided(&by, "approved");
+            let at = crate::plan::duration::show_time(at);
+            let output = Value::plain(json!({"by": by, "at": at, "reason": reason}));
+            detailed(judged(step, output, Duration::ZERO, scope, here), format!("approved by {by}"))
+        }
+        Decision::Done { by, at, answers } => {
+            decided(&by, "done");
+            let output = Value::object([
+                ("by".to_string(), Value::plain(Json::String(by.clone()))),
+                ("at".to_string(), Value::plain(Json::String(crate::plan::duration::show_time(at)))),
+                ("answers".to_string(), Value::object(answers)),
+            ]);
+            here.facts.learn(&output);
+            detailed(judged(step, output, Duration::ZERO, scope, here), format!("done by {by}"))
+        }
+        Decision::Declined { by, reason } => {
+            decided(&by, "declined");
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            missed(step, here, FailureKind::Declined, format!("{by} said no{reason}"), None)
+        }
+        Decision::Nobody { help } => {
+            let message = "a person is needed here, and nobody is there to ask".to_string();
+            missed(step, here, FailureKind::NeedsPerson, message, Some(help))
+        }
+        Decision::Redo { by } | Decision::Happened { by } | Decision::Abandon { by } => {
+            missed(step, here, FailureKind::Declined, format!("{by} gave no answer to this question"), None)
+        }
+    })
+}
+
+/// Asks what became of a `once` step whose answer was lost.
+pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
+    step: &Step,
+    here: &Place<'_>,
+    failure: Failure,
+    rerun: impl FnOnce(Failure) -> R,
+) -> Result<Passed, Halt> {
+    let ask = Ask::Unknown { step: &step.id, failure: &failure };
+    here.engine.emit(RunEvent::Asking { key: here.key.clone() });
+    let decision = here.engine.ledger.decision(&here.key, &ask).await.map_err(halted)?;
+    match decision {
+        Decision::Redo { .. } => rerun(failure).await,
+        Decision::Happened { by } => {
+            Ok(Passed { detail: Some(format!("had happened, says {by}")), ..Passed::default() })
+        }
+        Decision::Abandon { .. } => Err(Halt::Failed(here.key.clone(), failure)),
+        _ => Err(Halt::Unknown(failure)),
+    }
+}
+
+fn halted(stop: Stop) -> Halt {
+    match stop {
+        Stop::Interrupted => Halt::Interrupted,
+        Stop::InDoubt(key) => Halt::Lost(format!("the decision `{key}` is in doubt")),
+        Stop::Lost(reason) => Halt::Lost(reason),
+    }
+}
+
+fn detailed(attempted: Attempted, detail: String) -> Attempted {
+    match attempted {
+        Attempted::Passed(passed) => Attempted::Passed(Passed { detail: Some(detail), ..passed }),
+        other => other,
+    }
+}
+
+fn missed(step: &Step, here: &Place<'_>, kind: FailureKind, message: String, help: Option<String>) -> Attempted {
+    let mut failure = failure(kind, message, step, here);
+    failure.help.extend(help);
+    Attempted::Failed(Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true })
+}
+
+fn scope_now(scope: &Scope<'_>) -> Json {
+    use crate::value::Names;
+    scope.lookup("run").and_then(|run| run.get("now")).map_or(Json::Null, |now| now.expose().clone())
+}

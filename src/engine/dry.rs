@@ -1,0 +1,53 @@
+//! Owns dry runs: what is no `read` is rendered and not sent, and what would only be born then is said to be so.
+
+use super::ledger::{Attempted, Missed, Passed};
+use super::render;
+use super::scope::Scope;
+use super::steps::Place;
+use crate::event::FailureKind;
+use crate::plan::{Step, Work};
+use crate::value::text_of;
+
+/// Renders a step that a dry run does not send.
+pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
+    let rendered = match &step.work {
+        Work::Http(http) => render::http(http, scope, here.folder())
+            .map(|request| format!("would send {} {}", request.method, text_of(&request.url.shown()))),
+        Work::Exec(exec) => render::program(exec, scope, here.folder()).map(|ready| match &exec.script {
+            Some(_) => "would run its script".to_string(),
+            None => {
+                let argv: Vec<String> = ready.command.argv.iter().map(|word| text_of(&word.shown())).collect();
+                format!("would run {}", argv.join(" "))
+            }
+        }),
+        _ => Ok("would do it".into()),
+    };
+    here.engine.unborn(step);
+    match rendered {
+        Ok(_) if step.no_log => {
+            Attempted::Passed(Passed { detail: Some("would be sent (not shown: no_log)".into()), ..Passed::default() })
+        }
+        Ok(detail) => Attempted::Passed(Passed { detail: Some(here.facts.mask(&detail)), ..Passed::default() }),
+        Err(error) => {
+            let failure = super::attempt::failure(FailureKind::Evaluation, error.to_string(), step, here);
+            let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true };
+            forgive_unborn(Attempted::Failed(missed), here)
+        }
+    }
+}
+
+/// In a dry run, a step that cannot be evaluated for want of a value that would only be born later has not failed.
+pub fn forgive_unborn(attempted: Attempted, here: &Place<'_>) -> Attempted {
+    match attempted {
+        Attempted::Failed(missed) if missed.failure.kind == FailureKind::Evaluation => {
+            match here.engine.unborn_in(&missed.failure.message) {
+                Some(name) => {
+                    let detail = format!("needs `{name}`, which is only born in a real run");
+                    Attempted::Passed(Passed { detail: Some(detail), ..Passed::default() })
+                }
+                None => Attempted::Failed(missed),
+            }
+        }
+        other => other,
+    }
+}

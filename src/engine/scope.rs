@@ -1,0 +1,220 @@
+//! Owns the variables of a run where we are: one flat namespace a file, loop iterations laid over it.
+//! Deliberately judges nothing: what may be read where was proven by `check`.
+
+use crate::secret::{Masker, Origin, Taint};
+use crate::value::{Names, Value};
+use serde_json::{Value as Json, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is the same for a whole run.
+pub struct RunFacts {
+    pub id: String,
+    pub started_at: String,
+    pub actor: String,
+    /// Id and message of the first failure, for `on_failure` and `finally`.
+    pub failure: RefCell<Option<(String, String)>>,
+    /// Every secret text known so far in all its forms, by where it came from, to recognise it where a server or
+    /// program says it back.
+    secrets: RefCell<Vec<(Arc<Origin>, Masker)>>,
+    pub masker: Masker,
+}
+
+impl RunFacts {
+    pub fn new(id: String, started_at: String, actor: String, masker: Masker) -> RunFacts {
+        RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), masker }
+    }
+
+    /// Learns what is secret in a value: for masking, and to recognise it when it comes back from outside.
+    pub fn learn(&self, value: &Value) {
+        if !value.is_secret() {
+            return;
+        }
+        value.teach(&self.masker);
+        let mut secrets = self.secrets.borrow_mut();
+        for (pointer, taint) in value.marks() {
+            let Some(part) = value.pointer(pointer) else { continue };
+            for origin in taint.origins() {
+                match secrets.iter().find(|(known, _)| known == origin) {
+                    Some((_, forms)) => part.teach(forms),
+                    None => {
+                        let forms = Masker::default();
+                        part.teach(&forms);
+                        secrets.push((origin.clone(), forms));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What came from outside, with each string that holds a known secret, in whatever form, marked as secret.
+    pub fn recognise(&self, value: Value) -> Value {
+        if !self.masker.knows_any() {
+            return value;
+        }
+        let mut marks = value.marks().to_vec();
+        let before = marks.len();
+        self.mark_known(value.expose(), &mut String::new(), &mut marks);
+        if marks.len() == before { value } else { Value::marked(value.expose().clone(), marks) }
+    }
+
+    fn mark_known(&self, json: &Json, at: &mut String, marks: &mut Vec<(String, Taint)>) {
+        let length = at.len();
+        match json {
+            Json::String(text) => marks.extend(self.taint_in(text).map(|taint| (at.clone(), taint))),
+            Json::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    at.push_str(&format!("/{index}"));
+                    self.mark_known(item, at, marks);
+                    at.truncate(length);
+                }
+            }
+            Json::Object(map) => {
+                // A key has no place of its own: where one is secret the whole object is.
+                let mut keys = Taint::default();
+                for (key, value) in map {
+                    if let Some(taint) = self.taint_in(key) {
+                        keys.add(&taint);
+                    }
+                    at.push('/');
+                    at.push_str(&crate::value::escape(key));
+                    self.mark_known(value, at, marks);
+                    at.truncate(length);
+                }
+                if !keys.is_empty() {
+                    marks.push((at.clone(), keys));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The secrets whose text stands in `text`.
+    fn taint_in(&self, text: &str) -> Option<Taint> {
+        if !self.masker.contains_secret(text.as_bytes()) {
+            return None;
+        }
+        let mut taint = Taint::default();
+        for (origin, forms) in self.secrets.borrow().iter() {
+            if forms.contains_secret(text.as_bytes()) {
+                taint.add(&Taint::of(origin.clone()));
+            }
+        }
+        (!taint.is_empty()).then_some(taint)
+    }
+
+    pub fn mask(&self, text: &str) -> String {
+        self.masker.mask(text).into_owned()
+    }
+}
+
+/// The variables of one file's run, or of one iteration within it.
+pub struct Scope<'a> {
+    outer: Option<&'a Scope<'a>>,
+    facts: &'a RunFacts,
+    names: RefCell<BTreeMap<String, Value>>,
+    outputs: RefCell<BTreeMap<String, Value>>,
+    /// The moment that `run.now` says: when the step began.
+    now: RefCell<String>,
+}
+
+impl<'a> Scope<'a> {
+    pub fn file(facts: &'a RunFacts) -> Scope<'a> {
+        let now = RefCell::new(facts.started_at.clone());
+        Scope { outer: None, facts, names: RefCell::default(), outputs: RefCell::default(), now }
+    }
+
+    pub fn iteration(outer: &'a Scope<'a>) -> Scope<'a> {
+        let now = RefCell::new(outer.now.borrow().clone());
+        Scope { outer: Some(outer), facts: outer.facts, names: RefCell::default(), outputs: RefCell::default(), now }
+    }
+
+    pub fn define(&self, name: &str, value: Value) {
+        self.facts.learn(&value);
+        self.names.borrow_mut().insert(name.into(), value);
+    }
+
+    pub fn keep_output(&self, step: &str, output: Value) {
+        self.outputs.borrow_mut().insert(step.into(), output);
+    }
+
+    pub fn step_begins(&self, now: String) {
+        *self.now.borrow_mut() = now;
+    }
+
+    /// What was defined here itself, not outside.
+    pub fn own(&self) -> BTreeMap<String, Value> {
+        self.names.borrow().clone()
+    }
+
+    /// All variables as one object, as queries of `assert` and `set` read them.
+    pub fn all(&self) -> Value {
+        let mut all = BTreeMap::new();
+        let mut at = Some(self);
+        while let Some(scope) = at {
+            for (name, value) in scope.names.borrow().iter() {
+                all.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            at = scope.outer;
+        }
+        Value::object(all)
+    }
+
+    fn run(&self) -> Json {
+        let failure = self.facts.failure.borrow();
+        json!({
+            "id": self.facts.id,
+            "started_at": self.facts.started_at,
+            "actor": self.facts.actor,
+            "now": *self.now.borrow(),
+            "failed_step": failure.as_ref().map(|(step, _)| step),
+            "failure": failure.as_ref().map(|(_, message)| message),
+        })
+    }
+
+    fn steps(&self) -> Value {
+        let mut all = BTreeMap::new();
+        let mut at = Some(self);
+        while let Some(scope) = at {
+            for (step, output) in scope.outputs.borrow().iter() {
+                all.entry(step.clone()).or_insert_with(|| Value::object([("output".to_string(), output.clone())]));
+            }
+            at = scope.outer;
+        }
+        Value::object(all)
+    }
+}
+
+impl Names for Scope<'_> {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        match name {
+            "run" => return Some(Value::plain(self.run())),
+            "steps" => return Some(self.steps()),
+            _ => {}
+        }
+        let mut at = Some(self);
+        while let Some(scope) = at {
+            if let Some(value) = scope.names.borrow().get(name) {
+                return Some(value.clone());
+            }
+            at = scope.outer;
+        }
+        None
+    }
+}
+
+/// Names with a few more that only one action or query has.
+pub struct With<'a> {
+    pub names: &'a dyn Names,
+    pub own: Vec<(&'static str, Value)>,
+}
+
+impl Names for With<'_> {
+    fn lookup(&self, name: &str) -> Option<Value> {
+        match self.own.iter().find(|(own, _)| *own == name) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.names.lookup(name),
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Owns judging the single actions: http, exec, shell, set, confirm, manual.
+
+use super::names::Kind;
+use super::{Judge, flow};
+use crate::diagnostic::{Diagnostic, nearest};
+use crate::plan::{Ask, Auth, Body, Exec, Http, Paginate, PartSource, Tls, Work};
+use crate::playbook::document::{self, Effect, InputType, Named};
+use crate::playbook::part;
+use crate::source::{Part, Place};
+use crate::template::Template;
+use serde_json::Value as Json;
+
+const METHODS: [&str; 9] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "QUERY"];
+const LARGEST_BODY: u64 = 10 << 20;
+
+impl Judge<'_> {
+    pub fn http(&mut self, written: &document::Http, effect: Effect, place: &Place) -> Work {
+        let method = written.method.as_deref().unwrap_or("GET").to_ascii_uppercase();
+        if !METHODS.contains(&method.as_str()) {
+            let mut diagnostic =
+                Diagnostic::error("bad-method", format!("`{method}` is no HTTP method"), &place.key("method"));
+            if let Some(near) = nearest(&method, METHODS) {
+                diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+            }
+            self.tell(diagnostic);
+        }
+        let bodies: Vec<&str> = [
+            ("json", written.json.is_some()),
+            ("form", written.form.is_some()),
+            ("multipart", written.multipart.is_some()),
+            ("text", written.text.is_some()),
+            ("file", written.file.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(word, there)| there.then_some(word))
+        .collect();
+        if let [first, second, ..] = bodies.as_slice() {
+            let diagnostic = Diagnostic::error("two-bodies", "a request has one body", &place.key(second))
+                .at(Part::Key)
+                .label(&place.key(first), Part::Key, "the first");
+            self.tell(diagnostic);
+        }
+        let url = self.text(&written.url, &place.key("url"));
+        self.no_secret_in_url(&url, &place.key("url"));
+        let query = self.named(written.query.as_ref(), &place.key("query"));
+        for (name, template) in &query {
+            self.no_secret_in_url(template, &place.key("query").key(name));
+        }
+        let root = Place { source: self.source.clone(), route: crate::source::Route::root() };
+        let defaults = self.defaults.http.clone().unwrap_or_default();
+        let defaults_place = root.key("defaults").key("http");
+        let mut headers = self.named(defaults.headers.as_ref(), &defaults_place.key("headers"));
+        let own = self.named(written.headers.as_ref(), &place.key("headers"));
+        headers.retain(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
+        headers.extend(own);
+        for (name, _) in &headers {
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)) {
+                self.tell(
+                    Diagnostic::error(
+                        "bad-header",
+                        format!("`{}` cannot be the name of a header", name.escape_debug()),
+                        &place.key("headers").key(name),
+                    )
+                    .at(Part::Key),
+                );
+            }
+        }
+        let auth = written.auth.as_ref().and_then(|auth| self.auth(auth, &place.key("auth")));
+        let body = self.body(written, place);
+        let duration =
+            |judge: &mut Self, own: &Option<String>, default: &Option<String>, key: &str| match (own, default) {
+                (Some(text), _) => Some(judge.duration_template(text, &place.key(key))),
+                (None, Some(text)) => Some(judge.duration_template(text, &defaults_place.key(key))),
+                (None, None) => None,
+            };
+        let timeout = duration(self, &written.timeout, &defaults.timeout, "timeout");
+        let connect_timeout = duration(self, &written.connect_timeout, &defaults.connect_timeout, "connect_timeout");
+        let tls = match (&written.tls, &defaults.tls) {
+            (Some(tls), _) => Some(self.tls(tls, &place.key("tls"))),
+            (None, Some(tls)) => Some(self.tls(tls, &defaults_place.key("tls"))),
+            (None, None) => None,
+        };
+        let proxy = match (&written.proxy, &defaults.proxy) {
+            (Some(text), _) => Some(self.text(text, &place.key("proxy"))),
+            (None, Some(text)) => Some(self.text(text, &defaults_place.key("proxy"))),
+            (None, None) => None,
+        };
+        let cookies = match &written.cookies {
+            None | Some(Json::Bool(false)) => None,
+            Some(Json::Bool(true)) => Some(String::new()),
+            Some(Json::String(name)) => Some(name.clone()),
+            Some(_) => {
+                self.tell(Diagnostic::error(
+                    "wrong-type",
+                    "`cookies` is `true` or the name of a jar",
+                    &place.key("cookies"),
+                ));
+                None
+            }
+        };
+        let max_body = match (&written.max_body, &defaults.max_body) {
+            (Some(json), _) => self.size(json, &place.key("max_body")),
+            (None, Some(json)) => self.size(json, &defaults_place.key("max_body")),
+            (None, None) => None,
+        };
+        let paginate = written.paginate.as_ref().and_then(|paginate| {
+            if effect != Effect::Read {
+                self.tell(
+                    Diagnostic::error("misplaced-key", "only a `read` step can be paged", &place.key("paginate"))
+                        .at(Part::Key),
+                );
+            }
+            self.paginate(paginate, &place.key("paginate"))
+        });
+        flow::target_permitted(self, &method, &written.url, &place.key("url"));
+        Work::Http(Box::new(Http {
+            redirects: written.redirects,
+            method,
+            url,
+            query,
+            headers,
+            auth,
+            body,
+            timeout,
+            connect_timeout,
+            tls,
+            proxy,
+            cookies,
+            max_body: max_body.unwrap_or(LARGEST_BODY),
+            paginate,
+        }))
+    }
+
+    fn named(&mut self, written: Option<&Named<Json>>, place: &Place) -> Vec<(String, Template)> {
+        written
+            .into_iter()
+            .flatten()
+            .map(|(name, json)| (name.clone(), self.template(json, &place.key(name))))
+            .collect()
+    }
+
+    fn auth(&mut self, written: &document::Auth, place: &Place) -> Option<Auth> {
+        match (&written.bearer, &written.basic) {
+            (Some(token), None) => Some(Auth::Bearer(self.text(token, &place.key("bearer")))),
+            (None, Some(basic)) => Some(Auth::Basic {
+                user: self.text(&basic.user, &place.key("basic").key("user")),
+                password: self.text(&basic.password, &place.key("basic").key("password")),
+            }),
+            (Some(_), Some(_)) => {
+                self.tell(
+                    Diagnostic::error("two-auths", "`auth` is `bearer` or `basic`, not both", place).at(Part::Key),
+                );
+                None
+            }
+            (None, None) => {
+                self.tell(
+                    Diagnostic::error("missing-key", "`auth` says neither `bearer` nor `basic`", place)
+                        .at(Part::Key)
+                        .help("`auth: {bearer: \"{{ token }}\"}` or `auth: {basic: {user: …, password: …}}`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn body(&mut self, written: &document::Http, place: &Place) -> Body {
+        if let Some(json) = &written.json {
+            Body::Json(self.template(json, &place.key("json")))
+        } else if let Some(form) = &written.form {
+            Body::Form(self.named(Some(form), &place.key("form")))
+        } else if let Some(parts) = &written.multipart {
+            let at = place.key("multipart");
+            Body::Multipart(
+                parts.iter().map(|(name, json)| (name.clone(), self.multipart(json, &at.key(name)))).collect(),
+            )
+        } else if let Some(text) = &written.text {
+            Body::Text(self.text(text, &place.key("text")))
+        } else if let Some(path) = &written.file {
+            Body::File(self.text(path, &place.key("file")))
+        } else {
+            Body::None
+        }
+    }
+
+    fn multipart(&mut self, json: &Json, place: &Place) -> PartSource {
+        let Some(map) = json.as_object().filter(|map| map.contains_key("file")) else {
+            return PartSource::Text(self.template(json, place));
+        };
+        for key in map.keys().filter(|key| !["file", "filename", "content_type"].contains(&key.as_str())) {
+            self.tell(
+                Diagnostic::error("unknown-key", format!("`{key}` is no key of a multipart file"), &place.key(key))
+                    .at(Part::Key)
+                    .help("file, filename, content_type"),
+            );
+        }
+        let mut text = |key: &str| map.get(key).map(|json| self.template(json, &place.key(key)));
+        let (file, filename, content_type) = (text("file"), text("filename"), text("content_type"));
+        PartSource::File { path: file.unwrap_or_else(|| Template::literal(Json::Null)), filename, content_type }
+    }
+
+    fn tls(&mut self, written: &document::Tls, place: &Place) -> Tls {
+        let mut text = |text: &Option<String>, key: &str| text.as_ref().map(|text| self.text(text, &place.key(key)));
+        let (ca, client_cert, client_key) = (
+            text(&written.ca, "ca"),
+            text(&written.client_cert, "client_cert"),
+            text(&written.client_key, "client_key"),
+        );
+        let min_version = written.min_version.as_ref().and_then(|json| {
+            let text = crate::value::text_of(json);
+            if matches!(text.as_str(), "1.2" | "1.3") {
+                return Some(text);
+            }
+            self.tell(
+                Diagnostic::error(
+                    "unknown-word",
+                    format!("`{text}` is no TLS version that can be demanded"),
+                    &place.key("min_version"),
+                )
+                .help("`1.2` or `1.3`"),
+            );
+            None
+        });
+        if client_key.is_some() && client_cert.is_none() {
+            self.tell(Diagnostic::error("missing-key", "a `client_key` needs its `client_cert`", place).at(Part::Key));
+        }
+        Tls { ca, client_cert, client_key, min_version }
+    }
+
+    fn paginate(&mut self, written: &document::Paginate, place: &Place) -> Option<Paginate> {
+        let items = self.query(&written.items, &place.key("items"), &["page"]);
+        let until = match &written.until {
+            Some(text) => Some(self.query(text, &place.key("until"), &["page", "count", "items"])?),
+            None => None,
+        };
+        Some(Paginate {
+            query: written.query.clone(),
+            start: written.start.unwrap_or(1),
+            items: items?,
+            until,
+            max_pages: written.max_pages.unwrap_or(50).max(1),
+        })
+    }
+
+    pub fn exec(&mut self, json: &Json, place: &Place) -> Work {
+        let (written, argv_place) = if json.is_array() {
+            let argv = json.as_array().cloned().unwrap_or_default();
+            let bare = document::Exec {
+                argv,
+                env: None,
+                stdin: None,
+                files: None,
+                cwd: None,
+                timeout: None,
+                max_output: None,
+                allow_secret_argv: None,
+            };
+            (bare, place.clone())
+        } else {
+            match part::<document::Exec>(json, place) {
+                Ok(written) => (written, place.key("argv")),
+                Err(found) => {
+                    self.found.extend(found);
+                    return Work::Assert;
+                }
+            }
+        };
+        if written.argv.is_empty() {
+            self.tell(Diagnostic::error("empty-argv", "`argv` is empty: its first item is the program", &argv_place));
+        }
+        let argv: Vec<Template> = written
+            .argv
+            .iter()
+            .enumerate()
+            .map(|(index, json)| self.template(json, &argv_place.index(index)))
+            .collect();
+        if let Some(reason) = written.allow_secret_argv.as_ref().filter(|reason| reason.trim().is_empty()) {
+            let _ = reason;
+            self.tell(Diagnostic::error(
+                "missing-reason",
+                "`allow_secret_argv` is the reason why, and it is empty",
+                &place.key("allow_secret_argv"),
+            ));
+        }
+        for (index, template) in argv.iter().enumerate() {
+            let at = argv_place.index(index);
+            for read in template.reads() {
+                if written.allow_secret_argv.is_none()
+                    && let Some((origin, _)) = self.secret_name(&read.name)
+                {
+                    let diagnostic = Diagnostic::error("secret-in-argv", format!("the secret `{}` would be an argument, which every process of the machine can read", read.name), &at.pointer(&read.pointer))
+                        .at(Part::Within(read.span))
+                        .label(&origin, Part::Key, "the secret")
+                        .help("give it by `stdin`, `env` or `files`; where the program takes it no other way, say why: `allow_secret_argv: \"reason\"`");
+                    self.tell(diagnostic);
+                }
+            }
+        }
+        if let Some(Json::String(program)) = written.argv.first() {
+            flow::program_permitted(self, program, &argv_place.index(0));
+        }
+        Work::Exec(Box::new(self.program(written, argv, None, place)))
+    }
+
+    pub fn shell(&mut self, json: &Json, place: &Place) -> Work {
+        let written = match json {
+            Json::String(script) => document::Shell {
+                script: script.clone(),
+                env: None,
+                stdin: None,
+                files: None,
+                cwd: None,
+                timeout: None,
+                max_output: None,
+            },
+            other => match part::<document::Shell>(other, place) {
+                Ok(written) => written,
+                Err(found) => {
+                    self.found.extend(found);
+                    return Work::Assert;
+                }
+            },
+        };
+        let at = if json.is_string() { place.clone() } else { place.key("script") };
+        if let Some(start) = written.script.find("{{") {
+            let end = written.script[start..].find("}}").map_or(written.script.len(), |end| start + end + 2);
+            self.tell(
+                Diagnostic::error(
+                    "template-in-script",
+                    "a script is no template: what came from outside could become commands",
+                    &at,
+                )
+                .at(Part::Within(start..end))
+                .help("give the value by `env: {NAME: \"{{ … }}\"}` and write \"$NAME\" here"),
+            );
+        }
+        flow::program_permitted(self, "bash", &at);
+        let script = Some(written.script.clone());
+        let exec = document::Exec {
+            argv: Vec::new(),
+            env: written.env,
+            stdin: written.stdin,
+            files: written.files,
+            cwd: written.cwd,
+            timeout: written.timeout,
+            max_output: written.max_output,
+            allow_secret_argv: None,
+        };
+        Work::Exec(Box::new(self.program(exec, Vec::new(), script, place)))
+    }
+
+    fn program(&mut self, written: document::Exec, argv: Vec<Template>, script: Option<String>, place: &Place) -> Exec {
+        let root = Place { source: self.source.clone(), route: crate::source::Route::root() };
+        let defaults = self.defaults.exec.clone().unwrap_or_default();
+        let mut env = self.named(defaults.env.as_ref(), &root.key("defaults").key("exec").key("env"));
+        let own = self.named(written.env.as_ref(), &place.key("env"));
+        env.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
+        for (name, _) in &own {
+            flow::env_permitted(self, name, &place.key("env").key(name));
+        }
+        env.extend(own);
+        for name in written.files.iter().flat_map(|files| files.keys()) {
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                self.tell(
+                    Diagnostic::error(
+                        "bad-name",
+                        format!("`{}` cannot be the name of a private file", name.escape_debug()),
+                        &place.key("files").key(name),
+                    )
+                    .at(Part::Key)
+                    .help("letters, digits and `_`; a template reads its path as `files.name`, and the folder's as `files.dir`"),
+                );
+            }
+        }
+        let timeout = match (&written.timeout, &defaults.timeout) {
+            (Some(text), _) => Some(self.duration_template(text, &place.key("timeout"))),
+            (None, Some(text)) => Some(self.duration_template(text, &root.key("defaults").key("exec").key("timeout"))),
+            (None, None) => None,
+        };
+        let files = self.named(written.files.as_ref(), &place.key("files"));
+        let cwd = written.cwd.as_ref().map(|text| self.text(text, &place.key("cwd")));
+        let reads_files = argv
+            .iter()
+            .chain(env.iter().map(|(_, template)| template))
+            .chain(&cwd)
+            .any(|template| template.reads().iter().any(|read| read.name == "files"));
+        Exec {
+            needs_folder: reads_files || !files.is_empty(),
+            argv,
+            script,
+            env,
+            stdin: written.stdin.as_ref().map(|json| self.template(json, &place.key("stdin"))),
+            files,
+            cwd,
+            timeout,
+            max_output: written
+                .max_output
+                .as_ref()
+                .and_then(|json| self.size(json, &place.key("max_output")))
+                .unwrap_or(LARGEST_BODY),
+            allow_secret_argv: written.allow_secret_argv,
+        }
+    }
+
+    pub fn set(&mut self, written: &Named<Json>, place: &Place) -> Work {
+        let mut settings = Vec::new();
+        for (name, json) in written {
+            let at = place.key(name);
+            if let Some(setting) = self.setting(json, &at) {
+                settings.push((name.clone(), setting));
+            }
+            let secret = self.secret_of(json);
+            self.define(name, Kind::Capture, secret, &at);
+        }
+        Work::Set(settings)
+    }
+
+    pub fn confirm(&mut self, json: &Json, place: &Place) -> Work {
+        let (message, phrase) = match json {
+            Json::String(_) => (self.template(json, place), None),
+            other => match part::<document::Confirm>(other, place) {
+                Ok(written) => (
+                    self.text(&written.message, &place.key("message")),
+                    written.phrase.as_ref().map(|text| self.text(text, &place.key("phrase"))),
+                ),
+                Err(found) => {
+                    self.found.extend(found);
+                    (Template::literal(Json::Null), None)
+                }
+            },
+        };
+        Work::Confirm { message, phrase }
+    }
+
+    pub fn manual(&mut self, json: &Json, place: &Place) -> Work {
+        let written = match json {
+            Json::String(text) => document::Manual { instructions: text.clone(), ask: None },
+            other => match part::<document::Manual>(other, place) {
+                Ok(written) => written,
+                Err(found) => {
+                    self.found.extend(found);
+                    return Work::Assert;
+                }
+            },
+        };
+        let at = if json.is_string() { place.clone() } else { place.key("instructions") };
+        let instructions = self.text(&written.instructions, &at);
+        let mut ask = Vec::new();
+        for (name, field) in written.ask.iter().flatten() {
+            let at = place.key("ask").key(name);
+            if field.kind == InputType::Secret && field.default.as_ref().is_some_and(|default| !default.is_null()) {
+                self.tell(Diagnostic::error(
+                    "secret-in-playbook",
+                    "a secret has its value in the playbook",
+                    &at.key("default"),
+                ));
+            }
+            ask.push(Ask {
+                name: name.clone(),
+                kind: field.kind,
+                prompt: field.prompt.clone(),
+                pattern: field.pattern.as_ref().and_then(|text| self.regex(text, &at.key("pattern"))),
+                one_of: field.one_of.clone(),
+                default: field.default.clone(),
+            });
+        }
+        Work::Manual { instructions, ask }
+    }
+}

@@ -1,0 +1,172 @@
+//! Owns what a person reads during a run: a line a step, indented as steps are nested; live on a terminal, plain elsewhere.
+
+use super::live::Live;
+use super::{Out, Reporter, failure, neutral, summary};
+use crate::diagnostic::draw;
+use crate::event::{RunEvent, Section, StepFinished, StepOutcome};
+use crate::plan::duration::show;
+use crate::value::text_of;
+
+/// Width up to which titles are filled, so that details stand in a column.
+const TITLE_WIDTH: usize = 52;
+
+pub struct Human {
+    out: Out,
+    live: Option<Live>,
+    masker: crate::secret::Masker,
+    /// Texts of the steps under way, innermost last.
+    under_way: Vec<String>,
+}
+
+impl Human {
+    /// `live`: a terminal shows the step under way; otherwise each step is one plain line.
+    pub fn new(out: Out, masker: crate::secret::Masker, live: bool) -> Human {
+        Human { out, live: live.then(Live::new), masker, under_way: Vec::new() }
+    }
+
+    fn print(&mut self, text: &str) {
+        let out = &mut self.out;
+        match &self.live {
+            Some(live) => live.suspend(|| out.line(text)),
+            None => out.line(text),
+        }
+    }
+
+    fn mark(&self, outcome: &StepOutcome) -> String {
+        match outcome {
+            StepOutcome::Passed => self.out.paint("32", "✔"),
+            StepOutcome::Rendered => self.out.paint("36", "○"),
+            StepOutcome::Failed(_) => self.out.paint("1;31", "✖"),
+            StepOutcome::Unknown(_) => self.out.paint("1;33", "?"),
+        }
+    }
+
+    fn finished(&mut self, step: &StepFinished) {
+        let indent = "  ".repeat(step.depth);
+        let failed = match &step.outcome {
+            StepOutcome::Failed(failure) | StepOutcome::Unknown(failure) => Some(failure),
+            _ => None,
+        };
+        if step.composite && failed.is_none() {
+            return;
+        }
+        let mut details = Vec::new();
+        details.extend(step.detail.clone());
+        if step.attempts > 1 {
+            details.push(format!("{} attempts", step.attempts));
+        }
+        details.extend(step.captures.iter().map(|(name, value)| {
+            let text = text_of(value);
+            let short: String = text.chars().take(60).collect();
+            let more = if short.len() < text.len() { "…" } else { "" };
+            format!("{name}={short}{more}")
+        }));
+        let width = TITLE_WIDTH.saturating_sub(indent.len());
+        let fill = " ".repeat(width.saturating_sub(step.title.chars().count()));
+        let detail = neutral(&details.join("  ")).replace('\n', " ");
+        let line = format!(
+            "{indent}{} {}{fill} {:>8}  {}",
+            self.mark(&step.outcome),
+            neutral(&step.title),
+            show(step.duration),
+            self.out.paint("2", &detail)
+        );
+        self.print(line.trim_end());
+        let Some(failure) = failed else { return };
+        // Around the step that failed, the same failure is not told again.
+        if step.composite {
+            return;
+        }
+        let drawn = draw(&[failure::as_diagnostic(&step.key, failure)], self.out.colour);
+        let text = drawn.trim_end().lines().map(|line| format!("{indent}  {line}")).collect::<Vec<_>>().join("\n");
+        self.print(&text);
+    }
+}
+
+impl Reporter for Human {
+    fn tell(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::RunStarted(started) => {
+                let lines = summary::opening(started, &self.out);
+                self.print(&lines);
+            }
+            RunEvent::SectionStarted(section) => {
+                let text = match section {
+                    Section::Steps => return,
+                    Section::OnFailure => "on failure:",
+                    Section::Finally => "finally:",
+                };
+                let text = self.out.paint("1", text);
+                self.print(&text);
+            }
+            RunEvent::StepStarted(step) => {
+                if step.composite {
+                    let indent = "  ".repeat(step.depth);
+                    let line = format!("{indent}{} {}", self.out.paint("34", "▸"), neutral(&step.title));
+                    self.print(&line);
+                } else {
+                    let text = self.masker.mask(&neutral(&step.title)).into_owned();
+                    self.under_way.push(text.clone());
+                    if let Some(live) = &self.live {
+                        live.show(step.depth * 2, text);
+                    }
+                }
+            }
+            RunEvent::AttemptFailed { attempt, attempts, reason, retry_in, .. } => {
+                let of = if *attempts == u32::MAX { String::new() } else { format!(" of {attempts}") };
+                let text = self.under_way.last().cloned().unwrap_or_default();
+                if let Some(live) = &self.live {
+                    let line = format!("{text} — attempt {attempt}{of}: {reason}; again in {}", show(*retry_in));
+                    let line = self.masker.mask(&neutral(&line)).replace('\n', " ");
+                    live.update(line);
+                }
+            }
+            RunEvent::StepFinished(step) => {
+                if !step.composite {
+                    self.under_way.pop();
+                    if let Some(live) = &self.live {
+                        live.clear();
+                    }
+                }
+                self.finished(step);
+            }
+            RunEvent::StepSkipped { title, depth, reason, .. } => {
+                let line = format!(
+                    "{}{} {}",
+                    "  ".repeat(*depth),
+                    self.out.paint("2", "–"),
+                    self.out.paint("2", &format!("{} (skipped: {reason})", neutral(title)))
+                );
+                self.print(&line);
+            }
+            RunEvent::Asking { .. } => {
+                if let Some(live) = &self.live {
+                    live.clear();
+                }
+            }
+            RunEvent::Decided { by, what, .. } => {
+                let line = format!("  {what} by {by}");
+                let line = self.out.paint("2", &neutral(&line));
+                self.print(&line);
+            }
+            RunEvent::Warning { message } => {
+                let line = format!("{} {}", self.out.paint("1;33", "warning:"), neutral(message));
+                self.print(&line);
+            }
+            RunEvent::RunFinished(finished) => {
+                if let Some(live) = &self.live {
+                    live.clear();
+                }
+                let text = summary::closing(finished, &self.out);
+                self.print(&text);
+            }
+        }
+    }
+
+    fn make_room(&mut self, ask: &mut dyn FnMut()) {
+        match &self.live {
+            Some(live) => live.suspend(ask),
+            None => ask(),
+        }
+    }
+}
