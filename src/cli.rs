@@ -209,8 +209,7 @@ fn program() -> i32 {
 }
 
 fn world(arguments: &WorldArguments) -> Exit {
-    let serving =
-        crate::world::Serving { file: arguments.file.clone(), port: arguments.port, keep: arguments.keep };
+    let serving = crate::world::Serving { file: arguments.file.clone(), port: arguments.port, keep: arguments.keep };
     match crate::world::serve(&serving) {
         Ok(()) => Exit::Passed,
         Err(error) => tell_world_error(&error),

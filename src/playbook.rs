@@ -1,6 +1,8 @@
 //! Owns what was written: the strict YAML front end, the document's shape, `extends`.
 //! Deliberately judges nothing but form. The only folder that names `serde_yaml` and `saphyr_parser`.
 
+#[cfg(test)]
+mod agreement;
 pub mod document;
 mod extend;
 mod foreign;
@@ -10,8 +12,9 @@ mod read;
 mod schema;
 mod shape;
 mod spans;
+mod subset;
 mod syntax;
 
-pub use extend::{Loaded, is_kebab, kebab, load};
+pub use extend::{Loaded, is_kebab, kebab, load, load_for};
 pub use read::{part, read_yaml};
 pub use schema::playbook_schema;

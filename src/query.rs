@@ -9,6 +9,7 @@ mod worker;
 pub use jq::{Program, Query};
 pub use jsonpath::JsonPath;
 
+use crate::value::Hush;
 use std::ops::Range;
 
 /// What is wrong with a query's text.
@@ -24,3 +25,9 @@ pub struct QueryError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RunError(pub String);
+
+impl Hush for RunError {
+    fn hush(&mut self) {
+        self.0.hush();
+    }
+}

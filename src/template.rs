@@ -8,12 +8,15 @@
 mod analyse;
 mod convert;
 mod engine;
+mod expression;
 mod filters;
 mod lex;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-use crate::value::{Names, Value, derive, escape, text_of};
+use crate::value::{Hush, Names, Value, derive, escape, text_of};
 use analyse::Fault;
 use engine::{Compiled, Form};
 use serde_json::Value as Json;
@@ -171,7 +174,10 @@ impl Expression {
     pub fn holds(&self, names: &dyn Names) -> Result<bool, TemplateError> {
         // Whether it holds carries no taint, so the stand-ins for secrets are not needed.
         let present = present(&self.compiled, names);
-        let value = self.compiled.render(|name| find(&present, name)).map_err(error_of)?;
+        let Ok(value) = self.compiled.render(|name| find(&present, name)) else {
+            // Why not is told with care for what it may quote.
+            return render_one(&self.compiled, names).map(|_| false);
+        };
         Ok(match value {
             Json::Null => false,
             Json::Bool(truth) => truth,
@@ -295,6 +301,13 @@ fn reads_of(pointer: &str, compiled: &Compiled) -> impl Iterator<Item = Read> {
         span: span.clone(),
         guarded: *guarded,
     })
+}
+
+impl Hush for Fault {
+    fn hush(&mut self) {
+        self.message.hush();
+        self.help = None;
+    }
 }
 
 fn error_of(fault: Fault) -> TemplateError {

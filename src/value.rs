@@ -3,10 +3,11 @@
 
 mod derive;
 
-pub use derive::derive;
+pub use derive::{HUSHED, Hush, derive};
 
 use crate::secret::{Masker, Origin, Taint};
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use zeroize::Zeroize;
@@ -41,9 +42,9 @@ impl Value {
 
     /// Every string in `json` is the secret of `origin`; what is no string stays public.
     pub fn secret(json: Json, origin: Arc<Origin>) -> Value {
-        let mut marks = Vec::new();
+        let mut marks = Marks::default();
         mark_strings(&json, &mut String::new(), &Taint::of(origin), &mut marks);
-        Value::marked(json, marks)
+        Value::marked(json, marks.all)
     }
 
     /// `marks` are JSON Pointers into `json`, with the taint of what is below them.
@@ -105,6 +106,23 @@ impl Value {
         self.pointer(&format!("/{}", escape(key)))
     }
 
+    /// The items of a list, each with its taint; none where it is no list.
+    pub fn items(&self) -> Vec<Value> {
+        let Json::Array(items) = &self.0.json else { return Vec::new() };
+        let mut marks: Vec<Vec<(String, Taint)>> = vec![Vec::new(); items.len()];
+        for (mark, taint) in &self.0.marks {
+            if mark.is_empty() {
+                marks.iter_mut().for_each(|own| own.push((String::new(), taint.clone())));
+                continue;
+            }
+            let (index, rest) = mark[1..].split_at(mark[1..].find('/').unwrap_or(mark.len() - 1));
+            if let Some(own) = index.parse::<usize>().ok().and_then(|index| marks.get_mut(index)) {
+                own.push((rest.to_string(), taint.clone()));
+            }
+        }
+        items.iter().zip(marks).map(|(item, marks)| Value::marked(item.clone(), marks)).collect()
+    }
+
     /// An object of named values.
     pub fn object(parts: impl IntoIterator<Item = (String, Value)>) -> Value {
         let mut json = serde_json::Map::new();
@@ -132,9 +150,9 @@ impl Value {
         if taint.is_empty() {
             return self.clone();
         }
-        let mut marks = self.0.marks.clone();
+        let mut marks = Marks::of(&self.0.marks);
         mark_strings(&self.0.json, &mut String::new(), taint, &mut marks);
-        Value::marked(self.0.json.clone(), marks)
+        Value::marked(self.0.json.clone(), marks.all)
     }
 
     /// A handle that tells whether a value is this very one, without keeping it alive.
@@ -236,10 +254,35 @@ pub fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-fn mark_strings(json: &Json, at: &mut String, taint: &Taint, marks: &mut Vec<(String, Taint)>) {
+/// Marks as they are collected; one for each place.
+#[derive(Default)]
+struct Marks {
+    all: Vec<(String, Taint)>,
+    places: HashMap<String, usize>,
+}
+
+impl Marks {
+    fn of(marks: &[(String, Taint)]) -> Marks {
+        let mut own = Marks::default();
+        marks.iter().for_each(|(at, taint)| own.add(at, taint));
+        own
+    }
+
+    fn add(&mut self, at: &str, taint: &Taint) {
+        match self.places.get(at) {
+            Some(index) => self.all[*index].1.add(taint),
+            None => {
+                self.places.insert(at.to_string(), self.all.len());
+                self.all.push((at.to_string(), taint.clone()));
+            }
+        }
+    }
+}
+
+fn mark_strings(json: &Json, at: &mut String, taint: &Taint, marks: &mut Marks) {
     let length = at.len();
     match json {
-        Json::String(text) if !text.is_empty() => add_mark(marks, at, taint),
+        Json::String(text) if !text.is_empty() => marks.add(at, taint),
         Json::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 at.push_str(&format!("/{index}"));
@@ -259,13 +302,6 @@ fn mark_strings(json: &Json, at: &mut String, taint: &Taint, marks: &mut Vec<(St
     }
 }
 
-fn add_mark(marks: &mut Vec<(String, Taint)>, at: &str, taint: &Taint) {
-    match marks.iter_mut().find(|(mark, _)| mark == at) {
-        Some((_, known)) => known.add(taint),
-        None => marks.push((at.to_string(), taint.clone())),
-    }
-}
-
 fn teach_strings(json: &Json, masker: &Masker) {
     match json {
         Json::String(text) => masker.learn(text),
@@ -274,6 +310,8 @@ fn teach_strings(json: &Json, masker: &Masker) {
             masker.learn(key);
             teach_strings(value, masker)
         }),
+        // A number is marked where it was made of a secret's digits.
+        Json::Number(number) => masker.learn(&number.to_string()),
         _ => {}
     }
 }

@@ -75,7 +75,12 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
     for text in &arguments.set {
         match text.split_once('=') {
             Some((name, value)) => texts.push((name.trim().to_string(), value.to_string())),
-            None => faults.push(format!("`--set {text}` has no `=`: write `--set NAME=VALUE`")),
+            None => {
+                // What follows the name may be a secret that was put wrongly.
+                let name: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                masker.learn(text[name.len()..].trim_start_matches([':', ' ']));
+                faults.push(format!("`--set {name}…` has no `=`: write `--set NAME=VALUE`"));
+            }
         }
     }
     for (name, text) in texts {
@@ -161,7 +166,7 @@ fn value_of(
     {
         let text = text.to_str().ok_or_else(|| format!("the environment variable `{name}` is not UTF-8"))?.to_string();
         if !(text.is_empty() && optional) {
-            masker.learn(&text);
+            learn(input, &text, masker);
             return from_text(input, &text).map_err(|fault| format!("from the environment variable `{name}`: {fault}"));
         }
     }
@@ -191,11 +196,18 @@ fn value_of(
         let text = terminal
             .ask(&question, input.kind == InputType::Secret)
             .map_err(|error| format!("it cannot be asked for: {error}"))?;
-        masker.learn(&text);
+        learn(input, &text, masker);
         match from_text(input, &text) {
             Ok(json) => return Ok(json),
             Err(fault) => super::tell(&masker.mask(&format!("{fault}; once more, please"))),
         }
+    }
+}
+
+/// What is told of a value that is no secret may show it.
+fn learn(input: &Input, text: &str, masker: &Masker) {
+    if input.kind == InputType::Secret {
+        masker.learn(text);
     }
 }
 

@@ -2,7 +2,7 @@
 //! Deliberately knows nothing of retries, of the order of steps, or of who is told.
 
 use super::assertion::{Answer, judge};
-use super::capture::{detail, hides_output, take};
+use super::capture::{detail, take};
 use super::ledger::{Attempted, Missed, Passed};
 use super::render::{self, RenderError};
 use super::scope::{Scope, With};
@@ -11,8 +11,10 @@ use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
 use crate::playbook::document::Effect;
+use crate::secret::{Origin, Taint};
 use crate::value::{Names, Value, shape_of};
 use serde_json::{Value as Json, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Longest excerpt of an answer that a failure shows, in characters.
@@ -84,7 +86,7 @@ async fn pages(
         let Some(count) = items.expose().as_array().map(Vec::len) else {
             return Err(Trouble::Paging(format!("page {page}: `items` gave {}, not a list", shape_of(items.expose()))));
         };
-        joined.extend((0..count).filter_map(|index| items.pointer(&format!("/{index}"))));
+        joined.extend(items.items());
         let last = match &paginate.until {
             None => count == 0,
             Some(until) => {
@@ -158,15 +160,18 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
         Work::Set(_) => scope.all(),
         _ => output.clone(),
     };
-    let hidden = hides_output(&step.capture) || step.no_log;
-    let answer = Answer { output: &output, json, took, hidden };
+    let answer = Answer { output: &output, json, took, hidden: false };
     let (captures, not_captured) = take(&step.capture, &answer, scope);
     for (_, value) in &captures {
         here.facts().learn(value);
     }
-    // A public capture of the same answer may hold the secret that was only learnt just now.
+    // Another capture may have taken the same text without saying that it is secret.
     let captures: Vec<(String, Value)> =
         captures.into_iter().map(|(name, value)| (name, here.facts().recognise(value))).collect();
+    let veil = veil(step);
+    let hidden = !veil.is_empty();
+    let veiled = output.tainted(&veil);
+    let answer = Answer { output: &veiled, json: answer.json.tainted(&veil), took, hidden };
     let mut assertions = judge(&step.expect, &answer, scope);
     if let Some(broken) = implied(step, &output) {
         assertions.insert(0, broken);
@@ -177,17 +182,17 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     }
     let detail = if over_variables { None } else { detail(output.expose()) };
     if assertions.is_empty() {
-        let output = step.keeps_output.then(|| if hidden { hide(&output, &captures) } else { output.clone() });
+        let output = keeps_output(step, here).then(|| veiled.clone());
         return Attempted::Passed(Passed { captures, output, detail });
     }
     let status = output.expose().get("status").and_then(Json::as_u64).and_then(|status| u16::try_from(status).ok());
     let retry_after = retry_after(output.expose());
-    let mut failure = failure(FailureKind::Assertions, summary(&assertions, detail.as_deref()), step, here);
-    failure.place = Some(assertions[0].place.clone());
-    failure.excerpt = if over_variables { None } else { excerpt(&output, hidden) };
     if step.no_log {
         assertions.iter_mut().for_each(|assertion| assertion.actual = "(not shown: no_log)".into());
     }
+    let mut failure = failure(FailureKind::Assertions, summary(&assertions, detail.as_deref()), step, here);
+    failure.place = Some(assertions[0].place.clone());
+    failure.excerpt = if over_variables || step.no_log { None } else { excerpt(&output, hidden) };
     failure.assertions = assertions.into_iter().map(|assertion| mask_assertion(assertion, here)).collect();
     Attempted::Failed(Missed {
         failure,
@@ -230,12 +235,24 @@ fn implied(step: &Step, output: &Value) -> Option<FailedAssertion> {
     })
 }
 
-fn hide(output: &Value, captures: &[(String, Value)]) -> Value {
-    let mut hidden = output.clone();
-    for (_, value) in captures {
-        hidden = hidden.tainted(&value.taint());
+/// Whether some later step reads the whole output.
+fn keeps_output(step: &Step, here: &Here<'_>) -> bool {
+    step.keeps_output || here.plan.reads_any_output
+}
+
+/// What the whole output counts as: secret where a capture takes a secret from it or `no_log` says so, whether or not
+/// the secret was found.
+fn veil(step: &Step) -> Taint {
+    let mut veil = Taint::default();
+    for capture in &step.capture {
+        if let Some(mark) = &capture.secret {
+            veil.add(&Taint::of(Arc::new(Origin { name: capture.name.clone(), to: mark.to.clone() })));
+        }
     }
-    hidden
+    if step.no_log {
+        veil.add(&Taint::of(Arc::new(Origin { name: format!("output of {}", step.id), to: None })));
+    }
+    veil
 }
 
 fn summary(assertions: &[FailedAssertion], detail: Option<&str>) -> String {

@@ -29,11 +29,6 @@ pub fn take(captures: &[Capture], answer: &Answer, names: &dyn Names) -> (Vec<(S
     (taken, failed)
 }
 
-/// Whether a step's whole output counts as secret.
-pub fn hides_output(captures: &[Capture]) -> bool {
-    captures.iter().any(|capture| capture.secret.is_some())
-}
-
 fn take_one(capture: &Capture, answer: &Answer, names: &With) -> Result<Value, (String, String)> {
     let found =
         source(&capture.from, answer, names).map_err(|error| ("a value".to_string(), format!("an error: {error}")))?;

@@ -24,6 +24,9 @@ pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
     };
     here.engine.unborn(step);
     match rendered {
+        Ok(_) if step.no_log => {
+            Attempted::Passed(Passed { detail: Some("would be sent (not shown: no_log)".into()), ..Passed::default() })
+        }
         Ok(detail) => Attempted::Passed(Passed { detail: Some(here.facts.mask(&detail)), ..Passed::default() }),
         Err(error) => {
             let failure = super::attempt::failure(FailureKind::Evaluation, error.to_string(), step, here);

@@ -7,7 +7,6 @@ use serde_json::{Value as Json, json};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// What is the same for a whole run.
 pub struct RunFacts {
@@ -16,8 +15,9 @@ pub struct RunFacts {
     pub actor: String,
     /// Id and message of the first failure, for `on_failure` and `finally`.
     pub failure: RefCell<Option<(String, String)>>,
-    /// Every secret text known so far, to recognise it where a server or program says it back.
-    secrets: RefCell<Vec<(Zeroizing<String>, Arc<Origin>)>>,
+    /// Every secret text known so far in all its forms, by where it came from, to recognise it where a server or
+    /// program says it back.
+    secrets: RefCell<Vec<(Arc<Origin>, Masker)>>,
     pub masker: Masker,
 }
 
@@ -32,70 +32,80 @@ impl RunFacts {
             return;
         }
         value.teach(&self.masker);
+        let mut secrets = self.secrets.borrow_mut();
         for (pointer, taint) in value.marks() {
-            let Some(Json::String(text)) = value.expose().pointer(pointer) else { continue };
-            if text.chars().count() < crate::secret::SHORTEST_SECRET {
-                continue;
-            }
-            let mut secrets = self.secrets.borrow_mut();
+            let Some(part) = value.pointer(pointer) else { continue };
             for origin in taint.origins() {
-                if !secrets.iter().any(|(known, from)| from == origin && text.contains(known.as_str())) {
-                    secrets.push((Zeroizing::new(text.clone()), origin.clone()));
+                match secrets.iter().find(|(known, _)| known == origin) {
+                    Some((_, forms)) => part.teach(forms),
+                    None => {
+                        let forms = Masker::default();
+                        part.teach(&forms);
+                        secrets.push((origin.clone(), forms));
+                    }
                 }
             }
         }
     }
 
-    /// What came from outside, with each string that holds a known secret marked as secret.
-    pub fn recognise(&self, output: Value) -> Value {
-        let secrets = self.secrets.borrow();
-        if secrets.is_empty() {
-            return output;
+    /// What came from outside, with each string that holds a known secret, in whatever form, marked as secret.
+    pub fn recognise(&self, value: Value) -> Value {
+        if !self.masker.knows_any() {
+            return value;
         }
-        let mut marks = output.marks().to_vec();
-        mark_known(output.expose(), &mut String::new(), &secrets, &mut marks);
-        if marks.len() == output.marks().len() { output } else { Value::marked(output.expose().clone(), marks) }
+        let mut marks = value.marks().to_vec();
+        let before = marks.len();
+        self.mark_known(value.expose(), &mut String::new(), &mut marks);
+        if marks.len() == before { value } else { Value::marked(value.expose().clone(), marks) }
+    }
+
+    fn mark_known(&self, json: &Json, at: &mut String, marks: &mut Vec<(String, Taint)>) {
+        let length = at.len();
+        match json {
+            Json::String(text) => marks.extend(self.taint_in(text).map(|taint| (at.clone(), taint))),
+            Json::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    at.push_str(&format!("/{index}"));
+                    self.mark_known(item, at, marks);
+                    at.truncate(length);
+                }
+            }
+            Json::Object(map) => {
+                // A key has no place of its own: where one is secret the whole object is.
+                let mut keys = Taint::default();
+                for (key, value) in map {
+                    if let Some(taint) = self.taint_in(key) {
+                        keys.add(&taint);
+                    }
+                    at.push('/');
+                    at.push_str(&crate::value::escape(key));
+                    self.mark_known(value, at, marks);
+                    at.truncate(length);
+                }
+                if !keys.is_empty() {
+                    marks.push((at.clone(), keys));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The secrets whose text stands in `text`.
+    fn taint_in(&self, text: &str) -> Option<Taint> {
+        if !self.masker.contains_secret(text.as_bytes()) {
+            return None;
+        }
+        let mut taint = Taint::default();
+        for (origin, forms) in self.secrets.borrow().iter() {
+            if forms.contains_secret(text.as_bytes()) {
+                taint.add(&Taint::of(origin.clone()));
+            }
+        }
+        (!taint.is_empty()).then_some(taint)
     }
 
     pub fn mask(&self, text: &str) -> String {
         self.masker.mask(text).into_owned()
-    }
-}
-
-fn mark_known(
-    json: &Json,
-    at: &mut String,
-    secrets: &[(Zeroizing<String>, Arc<Origin>)],
-    marks: &mut Vec<(String, Taint)>,
-) {
-    let length = at.len();
-    match json {
-        Json::String(text) => {
-            let mut taint = Taint::default();
-            for (secret, origin) in secrets.iter().filter(|(secret, _)| text.contains(secret.as_str())) {
-                let _ = secret;
-                taint.add(&Taint::of(origin.clone()));
-            }
-            if !taint.is_empty() {
-                marks.push((at.clone(), taint));
-            }
-        }
-        Json::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                at.push_str(&format!("/{index}"));
-                mark_known(item, at, secrets, marks);
-                at.truncate(length);
-            }
-        }
-        Json::Object(map) => {
-            for (key, value) in map {
-                at.push('/');
-                at.push_str(&crate::value::escape(key));
-                mark_known(value, at, secrets, marks);
-                at.truncate(length);
-            }
-        }
-        _ => {}
     }
 }
 

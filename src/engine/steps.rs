@@ -148,13 +148,13 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
     begin(&here.key, &heading, step, here, true);
     let mut iterations = Vec::new();
     let mut ended = Ok(());
-    for index in 0..count {
+    for (index, item) in list.items().into_iter().enumerate() {
         if here.engine.interrupted() && !here.engine.winding_up() {
             ended = Err(Halt::Interrupted);
             break;
         }
         let inner = Scope::iteration(scope);
-        inner.define(&each.name, list.pointer(&format!("/{index}")).unwrap_or_else(Value::null));
+        inner.define(&each.name, item);
         ended = run_once(step, &inner, &here.within(here.key.iteration(index))).await;
         let mut own = inner.own();
         own.remove(&each.name);

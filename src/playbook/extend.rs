@@ -40,10 +40,15 @@ fn root(source: &Arc<Source>) -> Place {
 
 /// Reads a playbook and all that it extends. Every mistake of form is told at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
+    load_for(path, None)
+}
+
+/// As [`load`]; `asked` is the place that names the file (`use: …`), and is pointed at where there is none.
+pub fn load_for(path: &Path, asked: Option<&Place>) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut chain: Vec<(Json, Arc<Source>)> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
-    let mut asked: Option<Place> = None;
+    let mut asked: Option<Place> = asked.cloned();
     let mut next = path.to_path_buf();
     loop {
         let read = read::open(&next, asked.as_ref()).and_then(|source| Ok((read::json(&source)?, source)));
@@ -136,6 +141,7 @@ fn form(json: &Json, source: &Arc<Source>, mistakes: &mut Vec<Diagnostic>) {
         return;
     }
     let told = match fields.get("steps") {
+        None if mistakes.iter().any(|told| told.labels[0].text == "did you mean `steps`?") => return,
         None => Diagnostic::error("missing-key", "the key `steps` is missing in the file", &root)
             .help("a playbook has `steps`, or `extends` another one"),
         Some(Json::Array(steps)) if steps.is_empty() => {

@@ -1,6 +1,8 @@
 //! Owns the shapes of keys that serde reads as plain JSON: short and long forms, words, durations.
 //! Deliberately never deserialised: they exist for the schema, and so for editors and for the walk in `shape`.
 
+#![allow(dead_code, clippy::large_enum_variant, reason = "nothing ever makes one of these")]
+
 use super::document::{Assertion, Capture, Confirm, Exec, Manual, Parallel, SecretCapture, Shell, Step};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
@@ -152,7 +154,6 @@ shape!(
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[schemars(rename = "ExecForm")]
-#[allow(dead_code)]
 pub enum ExecForm {
     Argv(Vec<Scalar>),
     Long(Exec),
@@ -161,7 +162,6 @@ pub enum ExecForm {
 /// A script for `bash -euo pipefail`: a text, or a map with `script`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum ShellForm {
     Script(String),
     Long(Shell),
@@ -170,7 +170,6 @@ pub enum ShellForm {
 /// What a person is asked to approve: a text, or a map with `message`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum ConfirmForm {
     Message(String),
     Long(Confirm),
@@ -179,7 +178,6 @@ pub enum ConfirmForm {
 /// What a person does: Markdown, or a map with `instructions`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum ManualForm {
     Instructions(String),
     Long(Manual),
@@ -188,7 +186,6 @@ pub enum ManualForm {
 /// Steps that run at once: a list, or a map with `steps`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum ParallelForm {
     Steps(Vec<Step>),
     Long(Parallel),
@@ -197,7 +194,6 @@ pub enum ParallelForm {
 /// What to do when nobody knows whether a `once` step happened: a word, or `read` steps ending in a capture `happened`.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum OnUnknownForm {
     Word(OnUnknownWord),
     Steps(Vec<Step>),
@@ -205,7 +201,6 @@ pub enum OnUnknownForm {
 
 #[derive(JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[allow(dead_code)]
 pub enum OnUnknownWord {
     /// A person decides.
     Ask,
@@ -220,7 +215,6 @@ pub enum OnUnknownWord {
 /// An assertion over an output: `status == 200`, `status in [200, 201]`, `exit_code == 0`, `duration < 2s`, or a map with a query.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum ExpectEntry {
     Comparison(
         #[schemars(regex(pattern = r"^\s*(status|exit_code|duration)\b"), extend("examples" = ["status == 200", "status in [200, 201]", "exit_code == 0", "duration < 2s"]))]
@@ -232,7 +226,6 @@ pub enum ExpectEntry {
 /// An assertion over the variables: a Tera expression, or a map with a query.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum AssertEntry {
     Expression(String),
     Query(Assertion),
@@ -241,7 +234,6 @@ pub enum AssertEntry {
 /// What is kept of an output under a name: jq, or a map.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum CaptureEntry {
     Jq(String),
     Long(Capture),
@@ -250,7 +242,6 @@ pub enum CaptureEntry {
 /// Whether a capture is a secret: `true`, or where it may flow.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum SecretForm {
     Flag(bool),
     To(SecretCapture),
@@ -259,7 +250,6 @@ pub enum SecretForm {
 /// The values that are allowed, or a template that gives a list of them.
 #[derive(JsonSchema)]
 #[serde(untagged)]
-#[allow(dead_code)]
 pub enum InForm {
     List(Vec<Json>),
     Template(String),

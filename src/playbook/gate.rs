@@ -5,7 +5,7 @@
 //! the same document gets through, so that what is checked here is what is run.
 
 use super::spans::Offsets;
-use super::syntax;
+use super::{subset, syntax};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source, Span};
 use saphyr_parser::{Event, Parser, ScalarStyle};
@@ -18,13 +18,13 @@ use std::sync::Arc;
 pub const DEPTH: usize = 64;
 /// How large a file may be.
 pub const SIZE: usize = 8 * 1024 * 1024;
-/// How many keys and values a file may have. 20,000 steps of 25 lines have about as many.
-const NODES: usize = 1_000_000;
+/// How many keys and values a file may have. 20,000 steps of 12 lines have about as many.
+const NODES: usize = 500_000;
 /// How often a file is looked at again after a value that is no YAML, and how large it may be for that.
 const ROUNDS: usize = 20;
 const ROUNDS_SIZE: usize = 1024 * 1024;
 /// How many mistakes are told; a file with more of them is probably none of ours.
-const MISTAKES: usize = 100;
+pub const MISTAKES: usize = 100;
 
 /// What the gate has seen in a file it lets through.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub struct Passed {
 
 /// Judges a text; every mistake is told as far as it can be read.
 pub fn check(source: &Arc<Source>) -> Result<Passed, Vec<Diagnostic>> {
-    let strange = characters(source);
+    let strange = subset::characters(source);
     if !strange.is_empty() {
         return Err(strange);
     }
@@ -68,38 +68,6 @@ fn blanked(text: &str, value: Span) -> Option<String> {
     let old = text.get(value.start..value.end)?;
     let new: String = old.chars().map(|c| if c.is_ascii() && c != '\n' && c != '\r' { 'x' } else { c }).collect();
     (new != old).then(|| format!("{}{new}{}", &text[..value.start], &text[value.end..]))
-}
-
-/// Characters that one of the two parsers takes for a line break and the other does not, and the like.
-fn characters(source: &Arc<Source>) -> Vec<Diagnostic> {
-    let bad = |c: char| match c {
-        '\t' | '\n' | '\r' => false,
-        '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
-        _ => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
-    };
-    let tell = |(at, c): (usize, &str)| {
-        let name = format!("U+{:04X}", c.chars().next().unwrap_or_default() as u32);
-        let message = format!("the character {name} may not stand in a playbook as it is");
-        let help = format!("where it is meant, write it as an escape in double quotes: \"\\u{}\"", &name[2..]);
-        mistake(source, "yaml-character", message, Span::new(at, at + c.len())).help(help)
-    };
-    source.text.match_indices(bad).take(MISTAKES).map(tell).collect()
-}
-
-/// Whether a plain text is no number, or one that stays what it is: infinities would become `null`, long numbers rounded.
-fn is_exact(text: &str) -> bool {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let whole = |digits: &str, radix: u32| {
-        let number = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
-        !number || u64::from_str_radix(digits, radix).is_ok_and(|n| !text.starts_with('-') || n <= 1 << 63)
-    };
-    match digits.get(..2) {
-        Some("0x") => whole(&digits[2..], 16),
-        Some("0o") => whole(&digits[2..], 8),
-        Some("0b") => whole(&digits[2..], 2),
-        _ if digits.starts_with('0') => true,
-        _ => whole(digits, 10) && !matches!(digits, ".inf" | ".Inf" | ".INF" | ".nan" | ".NaN" | ".NAN"),
-    }
 }
 
 /// An error at bytes of the text, for what has no route.
@@ -170,6 +138,10 @@ impl<'a> Gate<'a> {
                 // The parser would go on giving the same error for ever.
                 Err(error) => {
                     let at = self.offsets.byte(error.marker().index());
+                    if error.info().contains("recursion limit") {
+                        self.too_deep(Span::new(at, at + 1)); // saphyr reads far ahead, and has a limit of its own.
+                        return None;
+                    }
                     let open: Vec<usize> = self.frames.iter().map(Frame::start).collect();
                     return Some(syntax::explain(self.source, self.text, at, error.info(), &open));
                 }
@@ -228,7 +200,16 @@ impl<'a> Gate<'a> {
                 self.properties(anchor, tag.is_some(), span);
                 let plain = style == ScalarStyle::Plain;
                 let at_key = self.node(Some((text.clone(), plain)), span);
-                if plain && !at_key && !is_exact(&text) {
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && (at_key || self.frames.is_empty()) {
+                    let help = "a block of text is the value of a key, or an item of a list";
+                    self.tell("yaml-key", "a block of text may not stand here", span, help);
+                }
+                if plain && text.starts_with('?') {
+                    let quote = syntax::quote(self.source, span.start);
+                    self.tell("yaml-syntax", "a text that begins with `?` needs quotes", span, &quote);
+                }
+                if plain && !at_key && !subset::is_exact(&text) {
                     let quote = syntax::quote(self.source, span.start);
                     self.tell(
                         "yaml-number",
@@ -264,11 +245,14 @@ impl<'a> Gate<'a> {
 
     fn deep_enough(&mut self, span: Span) -> bool {
         if self.frames.len() > DEPTH {
-            let help = "move inner parts to `vars`, or to a playbook of their own";
-            self.tell("yaml-depth", format!("nested deeper than {DEPTH} levels"), span, help);
-            return false;
+            self.too_deep(span);
         }
-        true
+        self.frames.len() <= DEPTH
+    }
+
+    fn too_deep(&mut self, span: Span) {
+        let help = "move inner parts to `vars`, or to a playbook of their own";
+        self.tell("yaml-depth", format!("nested deeper than {DEPTH} levels"), span, help);
     }
 
     /// Takes note of a node in the map or list it stands in; says whether it stands where a key does.

@@ -68,10 +68,10 @@ fn tidy(schema: &mut Json) {
         Json::Object(fields) => {
             without_null(fields);
             if fields.get("default") == Some(&Json::Null) {
-                fields.remove("default");
+                fields.shift_remove("default");
             }
             if let Some(format) = fields.get("format").and_then(Json::as_str).map(str::to_string) {
-                fields.remove("format");
+                fields.shift_remove("format");
                 if format == "uint32" {
                     fields.insert("maximum".into(), u32::MAX.into());
                 }
@@ -90,7 +90,7 @@ fn without_null(fields: &mut Map<String, Json>) {
         branches.retain(|branch| !is_null(branch));
         if let [one] = branches.as_slice() {
             let Json::Object(one) = one.clone() else { return };
-            fields.remove("anyOf");
+            fields.shift_remove("anyOf");
             for (key, value) in one {
                 fields.entry(key).or_insert(value);
             }
@@ -118,19 +118,19 @@ fn words(fields: &mut Map<String, Json>) {
             (Json::String(word), _) => {
                 words.push(branch["const"].clone());
                 if let Some(meaning) = branch["description"].as_str() {
-                    meanings.push(format!("`{word}`: {}", meaning.trim_end_matches('.')));
+                    meanings.push(format!("- `{word}`: {meaning}"));
                 }
             }
             (_, Json::Array(some)) => words.extend(some.clone()),
             _ => return,
         }
     }
-    fields.remove("oneOf");
+    fields.shift_remove("oneOf");
     fields.insert("type".into(), json!("string"));
     fields.insert("enum".into(), Json::Array(words));
     if !meanings.is_empty() {
         let said = fields.get("description").and_then(Json::as_str).map(|said| format!("{said}\n\n"));
-        fields.insert("description".into(), json!(format!("{}{}.", said.unwrap_or_default(), meanings.join("; "))));
+        fields.insert("description".into(), json!(said.unwrap_or_default() + &meanings.join("\n")));
     }
 }
 
@@ -139,11 +139,11 @@ fn in_order(schema: Json) -> Json {
     let Json::Object(mut fields) = schema else { return schema };
     let mut ordered = Map::new();
     for key in ["$schema", "$id", "title", "description", "type"] {
-        if let Some(value) = fields.remove(key) {
+        if let Some(value) = fields.shift_remove(key) {
             ordered.insert(key.into(), value);
         }
     }
-    let definitions = fields.remove("$defs");
+    let definitions = fields.shift_remove("$defs");
     ordered.extend(fields);
     ordered.extend(definitions.map(|all| ("$defs".to_string(), all)));
     Json::Object(ordered)

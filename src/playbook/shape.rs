@@ -1,10 +1,13 @@
 //! Owns the walk of a document against the JSON Schema of its type: every mistake of shape, each at its own place.
 //! Deliberately knows only what schemars says of our types; what keys mean is `plan`'s affair.
 
+mod words;
+
 use super::foreign;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::source::{Part, Place};
 use serde_json::{Map, Value as Json};
+use words::{called, found, keys, quoted, subject, wrapped};
 
 /// How many mistakes are told; a file with more of them is probably none of ours.
 const MISTAKES: usize = 100;
@@ -104,6 +107,9 @@ impl<'s> Walk<'s> {
         let mut inside = std::mem::take(&mut self.mistakes);
         self.outer.push((called, known));
         for (key, value) in fields {
+            if inside.len() + self.mistakes.len() >= MISTAKES {
+                break;
+            }
             let at = place.key(key);
             match (&known[key.as_str()], &schema["additionalProperties"]) {
                 (Json::Null, Json::Bool(false)) => {
@@ -263,57 +269,6 @@ fn list(value: &Json) -> impl Iterator<Item = &str> {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter().filter_map(Json::as_str)
 }
 
-/// The last key of a route and the 1-based number of an item below it.
-fn tail(place: &Place) -> (String, Option<usize>) {
-    let mut parts = place.route.as_str().rsplit('/');
-    let last = parts.next().unwrap_or_default();
-    let name = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    match last.parse::<usize>() {
-        Ok(index) => (name(parts.find(|part| part.parse::<usize>().is_err()).unwrap_or_default()), Some(index + 1)),
-        Err(_) => (name(last), None),
-    }
-}
-
-/// What stands at a place, as the subject of a sentence.
-fn subject(place: &Place) -> String {
-    match tail(place) {
-        (key, None) if key.is_empty() => "the file".into(),
-        (key, None) => format!("`{key}`"),
-        (key, Some(number)) => format!("item {number} of `{key}`"),
-    }
-}
-
-/// A map, as that in which something is unknown or missing.
-fn called(definition: &str, place: &Place) -> String {
-    match (definition, tail(place)) {
-        ("Step", _) => "a step".into(),
-        (_, (key, None)) if key.is_empty() => "the file".into(),
-        ("Assertion", (key, _)) => format!("an item of `{key}`"),
-        ("Input", (key, _)) => format!("the input `{key}`"),
-        ("Capture", (key, _)) => format!("the capture `{key}`"),
-        (_, (key, None)) => format!("`{key}`"),
-        (_, (key, Some(_))) => format!("an item of `{key}`"),
-    }
-}
-
-fn found(json: &Json) -> String {
-    match json {
-        Json::Null => "nothing".into(),
-        Json::Bool(flag) => format!("`{flag}`"),
-        Json::Number(number) => format!("the number {number}"),
-        Json::String(text) if text.is_empty() => "an empty text".into(),
-        Json::String(text) => match text.lines().next() {
-            Some(line) if line.chars().count() > 40 => {
-                format!("the text `{}…`", line.chars().take(40).collect::<String>())
-            }
-            Some(line) if line.len() < text.trim_end().len() => format!("the text `{line}…`"),
-            line => format!("the text `{}`", line.unwrap_or_default()),
-        },
-        Json::Array(_) => "a list".into(),
-        Json::Object(_) => "a map".into(),
-    }
-}
-
 fn unknown_word(json: &Json, words: &[Json], place: &Place) -> Diagnostic {
     let word = json.as_str().map_or_else(|| json.to_string(), str::to_string);
     let told = Diagnostic::error("unknown-word", format!("{} may not be `{word}`", subject(place)), place)
@@ -332,29 +287,4 @@ fn out_of_range(number: Option<f64>, schema: &Json, place: &Place) -> Option<Dia
         _ => return None,
     };
     Some(Diagnostic::error("out-of-range", format!("{} must be {wanted}, not {number}", subject(place)), place))
-}
-
-fn quoted(words: &[Json]) -> String {
-    let word = |word: &Json| format!("`{}`", word.as_str().map_or_else(|| word.to_string(), str::to_string));
-    words.iter().map(word).collect::<Vec<_>>().join(", ")
-}
-
-fn keys(properties: &Map<String, Json>) -> String {
-    properties.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Breaks a long line at spaces, since notes are drawn as they are.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("never empty");
-        if !last.is_empty() && last.len() + word.len() > 90 {
-            lines.push(word.to_string());
-        } else {
-            let space = if last.is_empty() { "" } else { " " };
-            last.push_str(space);
-            last.push_str(word);
-        }
-    }
-    lines.join("\n")
 }

@@ -145,6 +145,10 @@ pub fn quote(source: &Source, start: usize) -> String {
     line.quoted(start - line.start)
 }
 
+fn begins_template(text: &str) -> bool {
+    text.starts_with("{{") || text.starts_with("{%")
+}
+
 struct Line<'a> {
     start: usize,
     /// Without its line break; some values may be blanked out.
@@ -215,10 +219,8 @@ impl<'a> Line<'a> {
                 (Some(open), _) if c == open => quote = None,
                 (Some(_), _) => {}
                 (None, '"' | '\'') if matches!(last, ':' | ',' | '[' | '{') => quote = Some(c),
-                (None, '{') if matches!(last, ':' | ',' | '[') => {
-                    if self.text[value + at..].starts_with("{{") || self.text[value + at..].starts_with("{%") {
-                        return Some(self.start + value + at);
-                    }
+                (None, '{') if matches!(last, ':' | ',' | '[') && begins_template(&self.text[value + at..]) => {
+                    return Some(self.start + value + at);
                 }
                 _ => {}
             }
@@ -242,11 +244,10 @@ impl<'a> Line<'a> {
             true => format!("'{}'", value.replace('\'', "''")),
             false => format!("\"{value}\""),
         };
-        let mended = format!("{}{quoted}{}", &self.written[..from], &self.written[to..]);
-        let mended = mended.trim();
-        match mended.chars().count() <= 200 {
-            true => format!("write `{mended}`"),
-            false => "put the whole value in quotes".to_string(),
+        if self.written.len() > 200 {
+            return "put the whole value in quotes".to_string();
         }
+        let mended = format!("{}{quoted}{}", &self.written[..from], &self.written[to..]);
+        format!("write `{}`", mended.trim())
     }
 }

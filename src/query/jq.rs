@@ -2,11 +2,13 @@
 //! Deliberately knows nothing of steps; variables come through `Names`.
 //!
 //! The whole language but recursive `def`, modules, and what reaches outside (`env`, `input`, `halt` …); `debug` and
-//! `stderr` give their input on. Whatever an author writes is judged and run on a worker (`worker`): it may not end.
+//! `stderr` give their input on. Whatever an author writes is judged on a worker (`worker`), and run there unless it is
+//! plain: it may not end.
 
 mod compile;
 mod convert;
 mod natives;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod val;
@@ -22,8 +24,9 @@ use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use val::V;
 
 const QUERY_DEADLINE: Duration = Duration::from_secs(2);
@@ -40,6 +43,7 @@ pub struct Query(Arc<Compiled>);
 struct Compiled {
     text: String,
     filter: Arc<Filter>,
+    plain: bool,
     reads: Vec<(String, Range<usize>)>,
 }
 
@@ -55,7 +59,8 @@ impl Query {
         let own = text.to_string();
         let made =
             within(QUERY_DEADLINE, move || compile::query(&own)).map_err(|overrun| unparsed(text, overrun))??;
-        let query = Query(Arc::new(Compiled { text: text.into(), filter: Arc::new(made.filter), reads: made.reads }));
+        let filter = Arc::new(made.filter);
+        let query = Query(Arc::new(Compiled { text: text.into(), filter, plain: made.plain, reads: made.reads }));
         let mut queries = queries();
         if queries.len() >= CACHED {
             queries.clear();
@@ -77,26 +82,35 @@ impl Query {
     pub fn run(&self, input: &Value, names: &dyn Names) -> Result<Vec<Value>, RunError> {
         let variables = self.0.reads.iter().map(|(name, _)| names.lookup(name).unwrap_or_else(Value::null));
         let inputs: Vec<Value> = std::iter::once(input.clone()).chain(variables).collect();
+        let now = SystemTime::now();
         if !inputs.iter().any(Value::is_secret) {
-            return Ok(self.evaluate(&inputs)?.into_iter().map(Value::plain).collect());
+            return Ok(self.evaluate(&inputs, now)?.into_iter().map(Value::plain).collect());
         }
-        let all = derive(&inputs, |inputs| self.evaluate(inputs).map(Json::Array))?;
-        let count = all.expose().as_array().map_or(0, Vec::len);
-        Ok((0..count).filter_map(|index| all.pointer(&format!("/{index}"))).collect())
+        let all = derive(&inputs, |inputs| self.evaluate(inputs, now).map(Json::Array))?;
+        Ok(all.items())
     }
 
-    fn evaluate(&self, inputs: &[Value]) -> Result<Vec<Json>, RunError> {
-        let filter = self.0.filter.clone();
-        let inputs = inputs.to_vec();
-        let job = move || {
+    fn evaluate(&self, inputs: &[Value], now: SystemTime) -> Result<Vec<Json>, RunError> {
+        let job = move |filter: &Filter, inputs: &[Value]| {
+            convert::forget_dead();
+            natives::hold_clock(Some(now));
             let mut values = inputs.iter().map(convert::into_val).map(V);
             let input = values.next().unwrap_or_default();
-            let results = results(&filter, input, values.collect(), MOST_RESULTS);
-            drop(inputs);
-            convert::forget_dead();
-            results
+            results(filter, input, values.collect(), MOST_RESULTS)
         };
-        within(QUERY_DEADLINE, job).map_err(|overrun| overran(overrun, QUERY_DEADLINE))?.map_err(RunError)
+        let filter = &self.0.filter;
+        let done = if self.0.plain {
+            catch_unwind(AssertUnwindSafe(|| job(filter, inputs))).map_err(|_| Overrun::Fault)
+        } else {
+            let (filter, inputs) = (filter.clone(), inputs.to_vec());
+            within(QUERY_DEADLINE, move || {
+                let results = job(&filter, &inputs);
+                drop(inputs);
+                convert::forget_dead();
+                results
+            })
+        };
+        done.map_err(|overrun| overran(overrun, QUERY_DEADLINE))?.map_err(RunError)
     }
 }
 
@@ -124,7 +138,10 @@ impl Program {
 
     pub fn run(&self, input: Json) -> Result<Json, RunError> {
         let filter = self.filter.clone();
-        let job = move || results(&filter, V(convert::from_json(&input)), Vec::new(), 1);
+        let job = move || {
+            natives::hold_clock(None);
+            results(&filter, V(convert::from_json(&input)), Vec::new(), 1)
+        };
         let results =
             within(PROGRAM_DEADLINE, job).map_err(|overrun| overran(overrun, PROGRAM_DEADLINE))?.map_err(RunError)?;
         results.into_iter().next().ok_or_else(|| RunError("it gives no result".into()))

@@ -1,14 +1,16 @@
 //! Owns the way of values into Tera and back, and their text.
 //! Deliberately knows nothing of templates.
 
+use super::analyse::Need;
 use serde_json::Value as Json;
 use tera::value::Key;
 use tera::{Map, Value};
 
-/// Deeper values are refused; nothing that a playbook handles comes near it, and a stack has its end.
-pub const DEEPEST: usize = 100;
+/// Deeper values are refused, as jq's results are: a stack has its end.
+pub const DEEPEST: usize = 500;
 
-pub fn into_tera(json: &Json) -> Value {
+/// As much of it as is wanted.
+pub fn into_tera(json: &Json, need: &Need) -> Value {
     match json {
         Json::Null => Value::none(),
         Json::Bool(truth) => Value::from(*truth),
@@ -18,11 +20,18 @@ pub fn into_tera(json: &Json) -> Value {
             (None, None) => Value::from(number.as_f64().unwrap_or(f64::NAN)),
         },
         Json::String(text) => Value::normal_string(text),
-        Json::Array(items) => Value::from(items.iter().map(into_tera).collect::<Vec<Value>>()),
+        Json::Array(items) => Value::from(items.iter().map(|item| into_tera(item, &Need::All)).collect::<Vec<Value>>()),
         Json::Object(map) => {
-            let mut out = Map::with_capacity(map.len());
-            for (key, value) in map {
-                out.insert(Key::from(key.clone()), into_tera(value));
+            let mut out = Map::new();
+            match need {
+                Need::All => {
+                    out.reserve(map.len());
+                    out.extend(map.iter().map(|(key, value)| (Key::from(key.clone()), into_tera(value, need))));
+                }
+                Need::Keys(keys) => out.extend(keys.iter().filter_map(|(key, need)| {
+                    let value = map.get(key)?;
+                    Some((Key::from(key.clone()), into_tera(value, need)))
+                })),
             }
             Value::from(out)
         }

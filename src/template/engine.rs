@@ -2,22 +2,24 @@
 //! put into the author's words and places.
 //! Deliberately knows nothing of trees of templates, nor of where values come from.
 
-use super::analyse::{Analysis, Edit, Fault, Key, Known, Path, analyse};
+use super::analyse::{Analysis, Edit, Fault, Need};
 use super::convert;
-use super::filters::{self, Stop};
+use super::filters;
 use super::lex::{Kind, Token, tokens};
+use super::tell::{clamp, first_line, plain, report};
+use super::walk::{Known, analyse};
 use crate::value::Value;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
-use tera::{Context, ErrorKind, Tera};
+use tera::{Context, Tera};
 
 /// Longer templates are refused.
 const LONGEST: usize = 64 << 10;
 /// A longer result is refused.
-const LONGEST_RESULT: usize = 10 << 20;
+pub const LONGEST_RESULT: usize = 10 << 20;
 /// More `elif`s are refused: Tera's parser goes down the stack for each.
 const MOST_ELIFS: usize = 100;
 /// Templates kept compiled by text; beyond it the cache starts anew.
@@ -35,14 +37,16 @@ pub enum Form {
 
 /// A template that was found good. Holds the author's text; what Tera runs is made when it is first rendered.
 pub struct Compiled {
-    text: String,
+    pub(super) text: String,
     /// What stands before the author's text in `rewritten`, before any edit.
-    lead: usize,
+    pub(super) lead: usize,
     single: bool,
-    analysis: Analysis,
+    pub(super) analysis: Analysis,
+    /// What is wanted of each of `reads`, in the same order.
+    needs: Vec<Need>,
     reads: Vec<(String, Range<usize>, bool)>,
     rewritten: String,
-    edits: Vec<Edit>,
+    pub(super) edits: Vec<Edit>,
     tera: OnceLock<Result<Tera, Fault>>,
 }
 
@@ -116,10 +120,21 @@ impl Compiled {
             edits.push(Edit { at: print.end, text: if single { ")|__take" } else { ")|__text" } });
         }
         edits.sort_by_key(|edit| edit.at);
-        let reads = analysis.reads().into_iter().map(|(name, span, guarded)| (name, local(&span), guarded)).collect();
+        let reads = analysis.reads();
+        let needs = reads.iter().map(|(name, ..)| analysis.need(name)).collect();
+        let reads = reads.into_iter().map(|(name, span, guarded)| (name, local(&span), guarded)).collect();
         let rewritten = apply(&whole, &edits);
-        let compiled =
-            Compiled { text: text.into(), lead, single, analysis, reads, rewritten, edits, tera: OnceLock::new() };
+        let compiled = Compiled {
+            text: text.into(),
+            lead,
+            single,
+            analysis,
+            needs,
+            reads,
+            rewritten,
+            edits,
+            tera: OnceLock::new(),
+        };
         // The hidden filters make expressions a little deeper; where that is too deep, better now than in a run.
         compiled.tera().map(|_| ()).map_err(|fault| fault.clone())?;
         Ok(compiled)
@@ -160,9 +175,9 @@ impl Compiled {
     pub fn render<'v>(&self, lookup: impl Fn(&str) -> Option<&'v Value>) -> Result<Json, Fault> {
         let tera = self.tera().map_err(Fault::clone)?;
         let mut context = Context::new();
-        for (name, ..) in &self.reads {
+        for ((name, ..), need) in self.reads.iter().zip(&self.needs) {
             if let Some(value) = lookup(name) {
-                context.insert_value(name.clone(), convert::into_tera(value.expose()));
+                context.insert_value(name.clone(), convert::into_tera(value.expose(), need));
             }
         }
         let mut out = Bounded::default();
@@ -176,144 +191,17 @@ impl Compiled {
         }
         let whole = || Fault { span: 0..self.text.len(), message: String::new(), help: None };
         if self.single {
-            // Nothing is taken where a single expression stands in a branch that was not reached: there is none.
             let value = run.taken.ok_or_else(|| Fault { message: "it gives no value".into(), ..whole() })?;
             convert::into_json(&value).map_err(|message| Fault { message, ..whole() })
         } else {
             String::from_utf8(out.bytes).map(Json::String).map_err(|_| Fault { message: "not UTF-8".into(), ..whole() })
         }
     }
-
-    /// A hidden filter found a value that may not be there.
-    fn stopped<'j>(&self, stop: Stop, error: &tera::Error, json: &dyn Fn(&str) -> Option<&'j Json>) -> Fault {
-        let report = report(error);
-        let at = report.map(|report| self.place(report.span().range.clone()));
-        let path = at.as_ref().and_then(|at| self.path_at(at.start));
-        let span = path.map(|path| path.span.clone()).or(at).unwrap_or(self.lead..self.lead);
-        let text = &self.whole()[span.clone()];
-        let (message, span, help) = match (stop, path) {
-            (Stop::Undefined, Some(path)) => {
-                let (message, span) = self.undefined(path, json);
-                (message, span, None)
-            }
-            (Stop::Undefined, None) => (format!("`{text}` is not defined"), span, None),
-            (Stop::Null, _) => {
-                let help = format!("say what stands in its place: `{{{{ {text} or \"…\" }}}}`");
-                (format!("`{text}` is null, which has no text"), span, Some(help))
-            }
-        };
-        Fault { span: clamp(&span, self.lead, self.text.len()), message, help }
-    }
-
-    /// Tera's own finding.
-    fn fault<'j>(&self, error: &tera::Error, json: &dyn Fn(&str) -> Option<&'j Json>) -> Fault {
-        if matches!(error.kind(), ErrorKind::Io(_)) {
-            let message = format!("the result is larger than {} MiB", LONGEST_RESULT >> 20);
-            return Fault { span: 0..self.text.len(), message, help: None };
-        }
-        let Some(report) = report(error) else {
-            return Fault { span: 0..self.text.len(), message: first_line(&error.to_string()), help: None };
-        };
-        let span = self.place(report.span().range.clone());
-        let (message, span) = match self.path_at(span.start) {
-            Some(path) if report.message().contains("not defined") || report.message().contains("undefined") => {
-                self.undefined(path, json)
-            }
-            _ => (plain(report.message()), span),
-        };
-        Fault { span: clamp(&span, self.lead, self.text.len()), message, help: None }
-    }
-
-    /// "`customer.idd` is not defined; it has: id, name", and where that stands.
-    fn undefined<'j>(&self, path: &Path, json: &dyn Fn(&str) -> Option<&'j Json>) -> (String, Range<usize>) {
-        let whole = self.whole();
-        let text = &whole[path.span.clone()];
-        let unknown = || (format!("`{text}` is not defined"), path.span.clone());
-        if path.bound {
-            return unknown();
-        }
-        let Some(mut value) = json(&path.root) else {
-            return (format!("`{}` is not defined", path.root), path.root_span.clone());
-        };
-        let mut known = path.root_span.end;
-        for segment in &path.segments {
-            let here = &whole[path.root_span.start..known];
-            let next = match (&segment.key, value) {
-                (Key::Name(name), Json::Object(map)) => map.get(name),
-                (Key::Index(index), Json::Array(items)) => items.get(*index),
-                (Key::Computed, _) => return unknown(),
-                _ => None,
-            };
-            let Some(next) = next else {
-                let wrong = path.root_span.start..segment.end;
-                return (format!("`{}` is not defined; {}", &whole[wrong.clone()], contents(here, value)), wrong);
-            };
-            value = next;
-            known = segment.end;
-        }
-        unknown()
-    }
-
-    fn whole(&self) -> String {
-        if self.lead == 0 { self.text.clone() } else { format!("{{{{ {} }}}}", self.text) }
-    }
-
-    /// The innermost path that covers a byte.
-    fn path_at(&self, at: usize) -> Option<&Path> {
-        self.analysis.paths.iter().filter(|path| path.span.contains(&at)).max_by_key(|path| path.root_span.start)
-    }
-
-    /// Bytes of the rewritten text as bytes of the text before the rewriting.
-    fn place(&self, span: Range<usize>) -> Range<usize> {
-        let start = match self.back(span.start) {
-            // Behind a path stands what checks it: the path is meant.
-            (at, Some(edit)) if edit.text.starts_with('|') => {
-                let before = self.analysis.paths.iter().filter(|path| path.span.end == at);
-                before.map(|path| path.span.start).min().unwrap_or(at)
-            }
-            (at, _) => at,
-        };
-        let end = match span.end.checked_sub(1).map(|last| self.back(last)) {
-            Some((at, None)) if !span.is_empty() => at + 1,
-            Some((at, _)) => at,
-            None => start,
-        };
-        start..end.max(start)
-    }
-
-    /// One byte of the rewritten text; the edit that it lies in, and then the byte where that was put in.
-    fn back(&self, at: usize) -> (usize, Option<&Edit>) {
-        let mut shift = 0;
-        for edit in &self.edits {
-            if edit.at + shift > at {
-                break;
-            }
-            if edit.at + shift + edit.text.len() > at {
-                return (edit.at, Some(edit));
-            }
-            shift += edit.text.len();
-        }
-        (at - shift, None)
-    }
 }
 
 impl std::fmt::Debug for Compiled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.text)
-    }
-}
-
-/// What can be said of where a path ended.
-fn contents(here: &str, value: &Json) -> String {
-    match value {
-        Json::Object(map) if map.is_empty() => format!("`{here}` is an empty object"),
-        Json::Object(map) => {
-            let keys: Vec<&str> = map.keys().take(20).map(String::as_str).collect();
-            let more = if map.len() > keys.len() { ", …" } else { "" };
-            format!("it has: {}{more}", keys.join(", "))
-        }
-        Json::Array(items) => format!("`{here}` is a list of {}", items.len()),
-        other => format!("`{here}` is {}", crate::value::shape_of(other)),
     }
 }
 
@@ -375,33 +263,6 @@ fn apply(text: &str, edits: &[Edit]) -> String {
     }
     out.push_str(&text[done..]);
     out
-}
-
-fn clamp(span: &Range<usize>, lead: usize, length: usize) -> Range<usize> {
-    let start = span.start.saturating_sub(lead).min(length);
-    start..span.end.saturating_sub(lead).clamp(start, length)
-}
-
-fn report(error: &tera::Error) -> Option<&tera::ReportError> {
-    match error.kind() {
-        ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => Some(report),
-        _ => None,
-    }
-}
-
-fn first_line(text: &str) -> String {
-    plain(text.lines().next().unwrap_or_default().trim_start_matches("error: "))
-}
-
-/// Tera's words with the names of Rust's types put into an author's.
-fn plain(message: &str) -> String {
-    let mut message = message.trim_end_matches('.').replace("`&str`", "a string");
-    message = message.replace("`&[Value]`", "a list").replace("`&Map`", "an object");
-    let mut chars = message.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => message,
-    }
 }
 
 #[derive(Default)]

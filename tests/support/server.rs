@@ -105,6 +105,7 @@ impl Server {
 fn serve(
     stream: TcpStream,
     seen: &Mutex<Vec<Request>>,
+    forgets: &std::sync::atomic::AtomicBool,
     answer: &dyn Fn(&Request, usize) -> Answer,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;

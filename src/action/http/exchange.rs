@@ -54,7 +54,13 @@ async fn send(
 ) -> Result<reqwest::Response, ActionError> {
     let private = grant.net(&hop.method, &hop.url).map_err(|refusal| refused(refusal, hop.came_from.as_ref()))?;
     let cargo = outgoing::cargo(request, hop);
-    judge_flow(&cargo, &hop.url)?;
+    judge_flow(&cargo, &hop.url, "")?;
+    // Through TLS a proxy sees nothing; of all else it sees everything.
+    if let Some(proxy) = request.proxy.as_deref().filter(|_| hop.url.scheme() != "https")
+        && let Ok(proxy) = Url::parse(proxy.trim())
+    {
+        judge_flow(&cargo, &proxy, ", a proxy that sees what is sent without TLS")?;
+    }
     let (line, url) = match &hands.stand_ins {
         None => (Line::open(request, &hop.url, private, grant, within)?, hop.url.clone()),
         Some(stand_ins) => {
@@ -92,8 +98,8 @@ fn refused(refusal: Refusal, came_from: Option<&Url>) -> ActionError {
     ActionError::Refused { message, help: Some(refusal.help) }
 }
 
-/// Each secret may only go where its `to:` says.
-fn judge_flow(cargo: &Cargo<'_>, url: &Url) -> Result<(), ActionError> {
+/// Each secret may only go where its `to:` says. `what`: what the place is, where it is not the one asked for.
+fn judge_flow(cargo: &Cargo<'_>, url: &Url, what: &str) -> Result<(), ActionError> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
     for (place, value) in &cargo.values {
@@ -103,7 +109,7 @@ fn judge_flow(cargo: &Cargo<'_>, url: &Url) -> Result<(), ActionError> {
                 None => host.to_string(),
             };
             return Err(ActionError::Refused {
-                message: format!("the secret `{}` in {place} may not go to {to}", origin.name),
+                message: format!("the secret `{}` in {place} may not go to {to}{what}", origin.name),
                 help: Some(format!("add `{to}` to the `to:` of `{}`, if it is meant to go there", origin.name)),
             });
         }

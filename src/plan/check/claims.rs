@@ -342,6 +342,13 @@ impl Judge<'_> {
                 }
             },
         };
+        if secret.is_some() && written.default.as_ref().is_some_and(|default| !default.is_null()) {
+            let message = format!("the secret `{name}` has a value in the playbook");
+            self.tell(
+                Diagnostic::error("secret-in-playbook", message, &place.key("default"))
+                    .help("`default: null` says that there may be none"),
+            );
+        }
         Some(Capture {
             name: name.into(),
             place: place.clone(),

@@ -65,6 +65,13 @@ impl Judge<'_> {
                     }
                 }
             }
+            if written.items.as_ref().is_some_and(|items| items.kind == InputType::Secret) {
+                let message = "the items of a list cannot be secrets: its value would be shown";
+                self.tell(
+                    Diagnostic::error("wrong-type", message, &place.key("items").key("type"))
+                        .help("make an input of type `secret` for each"),
+                );
+            }
             let input = Input {
                 name: name.clone(),
                 place: place.clone(),

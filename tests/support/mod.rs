@@ -1,5 +1,8 @@
 //! What tests of the program need: a folder of files, the program with a clean environment, a server that records.
 
+// Each test binary uses a part of it.
+#![allow(dead_code, unused_imports)]
+
 mod server;
 
 pub use server::{Answer, Request, Server};
