@@ -38,7 +38,7 @@ pub struct Checked {
 pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
     let loaded = load(path)?;
     let mut shelf = Shelf::default();
-    let (plan, found) = judge(&loaded, &mut shelf);
+    let (plan, found) = judge(loaded, &mut shelf);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         Err(found)
     } else {
@@ -73,7 +73,7 @@ struct Judge<'a> {
     used: flow::Used,
 }
 
-fn judge(loaded: &Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
+fn judge(mut loaded: Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
     shelf.open.push(loaded.source.path.clone());
     let root = loaded.root();
     let mut judge = Judge {
@@ -90,20 +90,24 @@ fn judge(loaded: &Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
         reads_any_output: false,
         used: flow::Used::default(),
     };
+    judge.collect_ids(&loaded.document);
+    let written = loaded.document.steps.take().unwrap_or_default();
     let document = &loaded.document;
     judge.permissions = Arc::new(judge.read_permissions(document.permissions.as_ref(), &root.key("permissions")));
     let inputs = judge.inputs(document, &loaded.fixed, &root);
     let vars = judge.vars(document.vars.as_ref(), &root.key("vars"));
     let lock = document.lock.as_ref().map(|text| judge.template(&Json::String(text.clone()), &root.key("lock")));
-    judge.collect_ids(document);
-    let mut steps = judge.steps(document.steps.as_deref().unwrap_or_default(), &root.key("steps"));
+    // Each goes when it has been judged: what was written takes as much room as what is made of it.
+    let place = root.key("steps");
+    let mut steps: Vec<super::Step> =
+        written.into_iter().enumerate().map(|(index, step)| judge.step(&step, &place.index(index), index)).collect();
     let outputs = judge.outputs(document.outputs.as_ref(), &root.key("outputs"));
     judge.scope.doubt_captures();
     let mut on_failure = judge.steps(document.on_failure.as_deref().unwrap_or_default(), &root.key("on_failure"));
     judge.scope.doubt_captures();
     let mut finally = judge.steps(document.finally.as_deref().unwrap_or_default(), &root.key("finally"));
     let intervals = judge.intervals(document.intervals.as_ref(), &root.key("intervals"));
-    judge.header_warnings(loaded, &root);
+    judge.header_warnings(&loaded, &root);
     judge.unused(document, &root);
     for list in [&mut steps, &mut on_failure, &mut finally] {
         keep_outputs(list, &judge.outputs_read);

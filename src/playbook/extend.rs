@@ -83,7 +83,11 @@ pub fn load_for(path: &Path, asked: Option<&Place>) -> Result<Loaded, Vec<Diagno
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let chain = chain.into_iter().map(|(json, source)| Ok((read::part::<Playbook>(&json, &root(&source))?, source)));
+    // Its shape was judged above, and its JSON goes as it is read, since a large one takes many times its text.
+    let chain = chain.into_iter().map(|(json, source)| match serde_json::from_value::<Playbook>(json) {
+        Ok(document) => Ok((document, source)),
+        Err(error) => Err(vec![Diagnostic::error("wrong-shape", error.to_string(), &root(&source))]),
+    });
     let chain: Vec<_> = chain.collect::<Result<_, Vec<Diagnostic>>>()?;
     let loaded = lay(chain);
     match read::too_many_steps(&loaded.document, &loaded.source) {

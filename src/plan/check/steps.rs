@@ -79,7 +79,7 @@ impl Judge<'_> {
         steps.iter().enumerate().map(|(index, step)| self.step(step, &place.index(index), index)).collect()
     }
 
-    fn step(&mut self, written: &document::Step, place: &Place, index: usize) -> Step {
+    pub fn step(&mut self, written: &document::Step, place: &Place, index: usize) -> Step {
         let id = match step_id(written) {
             Some(id) => {
                 if written.id.is_some() && !is_kebab(&id) {
@@ -406,7 +406,7 @@ impl Judge<'_> {
                 None
             }
             Ok(loaded) => {
-                let (plan, found) = judge(&loaded, self.shelf);
+                let (plan, found) = judge(loaded, self.shelf);
                 let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
                 self.found.extend(found);
                 if broken {
