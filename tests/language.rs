@@ -784,3 +784,88 @@ steps:
         assert!(ran.stdout.contains(text), "`{text}` is missing in\n{}", ran.stdout);
     }
 }
+
+#[test]
+fn lists_in_a_query_or_form_give_one_each() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"
+steps:
+  - id: query
+    http: {url: "{{ api }}/", query: {tag: [a, "{{ api | length }}", null], none: null, one: 1}}
+  - id: form
+    http: {method: PUT, url: "{{ api }}/", form: {tag: [a, b]}}
+"#,
+    ));
+    folder.run(&[]).exits(0);
+    let requests = server.requests();
+    assert_eq!(requests[0].path, format!("/?tag=a&tag={}&one=1", server.address().to_string().len() + 7));
+    assert_eq!(requests[1].body, "tag=a&tag=b");
+}
+
+#[test]
+fn set_may_expect_and_capture() {
+    let server = echoing();
+    let steps = |claim: &str| {
+        let steps = format!(
+            "steps:\n  - id: make\n    set: {{count: 3}}\n    expect: [{{jq: '{claim}'}}]\n    capture: {{twice: .count * 2}}\n  - id: read\n    assert: [twice == 6]\n"
+        );
+        playbook(&server, &steps)
+    };
+    Folder::with(&steps(".count == 3 and .api != null and $out == {count: 3}")).run(&[]).exits(0);
+    Folder::with(&steps(".count == 4")).run(&[]).exits(1).shows("step `make`");
+}
+
+#[test]
+fn outputs_may_be_queries() {
+    let server = echoing();
+    let text =
+        "steps:\n  - id: make\n    set: {count: 3}\noutputs: {twice: {jq: $count * 2}, said: \"{{ count }} times\"}\n";
+    let ran = Folder::with(&playbook(&server, text)).run(&["--output", "json"]).exits(0);
+    assert_eq!(ran.finished()["outputs"], json!({"twice": 6, "said": "3 times"}));
+    let text = "inputs: {token: {type: secret, env: TOKEN}}\nsteps: [{id: none, assert: [\"true\"]}]\noutputs: {t: {jq: '$token | ascii_upcase'}}\n";
+    let folder = Folder::with(&playbook(&server, text));
+    let ran = folder.program().args(["run", "test.yaml"]).env("TOKEN", "s3cret-token").ran();
+    ran.exits(5).shows("output `t` would hold a secret").hides("S3CRET-TOKEN");
+}
+
+#[test]
+fn what_is_judged_as_it_stands_takes_no_predicates() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"steps:
+  - id: ask
+    http: {url: "{{ api }}/"}
+    expect:
+      - {status: 404, not: true}
+      - {exit_code: 0, lt: 3}
+      - {status: 200, message: fine}
+"#,
+    ));
+    let ran = folder.check().exits(2).shows("`not` goes with a query").shows("`lt` goes with a query");
+    ran.shows("2 errors");
+}
+
+#[test]
+fn a_dry_run_asks_nobody_about_what_is_not_born() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"steps:
+  - id: ask
+    manual: {instructions: Which?, ask: {ticket: {type: string}}}
+    capture: {ticket: .answers.ticket}
+  - id: approve
+    confirm: Close {{ ticket }}?
+"#,
+    ));
+    folder.run(&["--dry-run"]).exits(0).shows("needs `ticket`, which is only born in a real run");
+    let folder = Folder::with(&playbook(
+        &server,
+        "steps:\n  - id: ask\n    manual: {instructions: Which?, ask: {ticket: {default: REL-1}}}\n",
+    ));
+    folder.run(&[]).exits(3).shows("--approve ask");
+    folder.run(&["--approve", "ask"]).exits(0);
+}

@@ -55,6 +55,16 @@ pub fn resolve(
     if faults.is_empty() { Ok(values) } else { Err(Faults(faults)) }
 }
 
+/// A message about an inputs file without what it quotes of it: that may be a secret. Names of inputs stay, and signs.
+fn without_values(message: &str, plan: &Plan) -> String {
+    let known = |text: &str| {
+        text.chars().count() < crate::secret::SHORTEST_SECRET || plan.inputs.iter().any(|input| input.name == text)
+    };
+    let parts = message.split('`').enumerate();
+    let parts = parts.map(|(index, part)| if index % 2 == 0 || known(part) { part } else { "…" });
+    parts.collect::<Vec<_>>().join("`")
+}
+
 fn described(input: &Input) -> String {
     match &input.description {
         Some(text) => format!("\n    ({})", text.trim().lines().next().unwrap_or_default()),
@@ -68,7 +78,10 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
     for path in &arguments.inputs {
         match crate::playbook::read_yaml::<Map<String, Json>>(path) {
             Ok((map, _)) => given.extend(map),
-            Err(found) => faults.extend(found.iter().map(crate::diagnostic::one_line)),
+            Err(found) => faults.extend(found.into_iter().map(|mut diagnostic| {
+                diagnostic.message = without_values(&diagnostic.message, plan);
+                crate::diagnostic::one_line(&diagnostic)
+            })),
         }
     }
     let mut texts: Vec<(String, String)> = Vec::new();

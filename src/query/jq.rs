@@ -2,11 +2,13 @@
 //! Deliberately knows nothing of steps; variables come through `Names`.
 //!
 //! The whole language but recursive `def`, modules, and what reaches outside (`env`, `input`, `halt` …); `debug` and
-//! `stderr` give their input on. Whatever an author writes is judged and run on a worker (`worker`): it may not end.
+//! `stderr` give their input on. Whatever an author writes is judged on a worker (`worker`), and run there unless it is
+//! plain: it may not end.
 
 mod compile;
 mod convert;
 mod natives;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod val;
@@ -19,10 +21,10 @@ use compile::Filter;
 use convert::Outlet;
 use jaq_core::{Ctx, Vars};
 use serde_json::Value as Json;
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use val::V;
@@ -41,6 +43,7 @@ pub struct Query(Arc<Compiled>);
 struct Compiled {
     text: String,
     filter: Arc<Filter>,
+    plain: bool,
     reads: Vec<(String, Range<usize>)>,
 }
 
@@ -56,7 +59,8 @@ impl Query {
         let own = text.to_string();
         let made =
             within(QUERY_DEADLINE, move || compile::query(&own)).map_err(|overrun| unparsed(text, overrun))??;
-        let query = Query(Arc::new(Compiled { text: text.into(), filter: Arc::new(made.filter), reads: made.reads }));
+        let filter = Arc::new(made.filter);
+        let query = Query(Arc::new(Compiled { text: text.into(), filter, plain: made.plain, reads: made.reads }));
         let mut queries = queries();
         if queries.len() >= CACHED {
             queries.clear();
@@ -78,32 +82,35 @@ impl Query {
     pub fn run(&self, input: &Value, names: &dyn Names) -> Result<Vec<Value>, RunError> {
         let variables = self.0.reads.iter().map(|(name, _)| names.lookup(name).unwrap_or_else(Value::null));
         let inputs: Vec<Value> = std::iter::once(input.clone()).chain(variables).collect();
-        if !inputs.iter().any(Value::is_secret) {
-            return Ok(self.evaluate(&inputs)?.into_iter().map(Value::plain).collect());
-        }
         let now = SystemTime::now();
-        let all = derive(&inputs, |inputs| self.evaluate_at(inputs, now).map(Json::Array))?;
+        if !inputs.iter().any(Value::is_secret) {
+            return Ok(self.evaluate(&inputs, now)?.into_iter().map(Value::plain).collect());
+        }
+        let all = derive(&inputs, |inputs| self.evaluate(inputs, now).map(Json::Array))?;
         Ok(all.items())
     }
 
-    fn evaluate(&self, inputs: &[Value]) -> Result<Vec<Json>, RunError> {
-        self.evaluate_at(inputs, SystemTime::now())
-    }
-
-    /// `now`: the same for every computation of one query, or what it says of the time would seem to come from a secret.
-    fn evaluate_at(&self, inputs: &[Value], now: SystemTime) -> Result<Vec<Json>, RunError> {
-        let filter = self.0.filter.clone();
-        let inputs = inputs.to_vec();
-        let job = move || {
-            NOW.set(Some(now));
+    fn evaluate(&self, inputs: &[Value], now: SystemTime) -> Result<Vec<Json>, RunError> {
+        let job = move |filter: &Filter, inputs: &[Value]| {
+            convert::forget_dead();
+            natives::hold_clock(Some(now));
             let mut values = inputs.iter().map(convert::into_val).map(V);
             let input = values.next().unwrap_or_default();
-            let results = results(&filter, input, values.collect(), MOST_RESULTS);
-            drop(inputs);
-            convert::forget_dead();
-            results
+            results(filter, input, values.collect(), MOST_RESULTS)
         };
-        within(QUERY_DEADLINE, job).map_err(|overrun| overran(overrun, QUERY_DEADLINE))?.map_err(RunError)
+        let filter = &self.0.filter;
+        let done = if self.0.plain {
+            catch_unwind(AssertUnwindSafe(|| job(filter, inputs))).map_err(|_| Overrun::Fault)
+        } else {
+            let (filter, inputs) = (filter.clone(), inputs.to_vec());
+            within(QUERY_DEADLINE, move || {
+                let results = job(&filter, &inputs);
+                drop(inputs);
+                convert::forget_dead();
+                results
+            })
+        };
+        done.map_err(|overrun| overran(overrun, QUERY_DEADLINE))?.map_err(RunError)
     }
 }
 
@@ -132,7 +139,7 @@ impl Program {
     pub fn run(&self, input: Json) -> Result<Json, RunError> {
         let filter = self.filter.clone();
         let job = move || {
-            NOW.set(None);
+            natives::hold_clock(None);
             results(&filter, V(convert::from_json(&input)), Vec::new(), 1)
         };
         let results =
@@ -188,15 +195,4 @@ fn overran(overrun: Overrun, deadline: Duration) -> RunError {
 fn unparsed(text: &str, overrun: Overrun) -> Vec<QueryError> {
     let RunError(message) = overran(overrun, PROGRAM_DEADLINE);
     vec![QueryError { span: 0..text.len(), message: format!("the query cannot be read: {message}"), help: None }]
-}
-
-thread_local! {
-    /// What `now` says on this worker; the clock where nobody set it.
-    static NOW: Cell<Option<SystemTime>> = const { Cell::new(None) };
-}
-
-/// Seconds since 1970, as jq's own `now` says them.
-fn seconds_now() -> f64 {
-    let at = NOW.get().unwrap_or_else(SystemTime::now);
-    at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -5,6 +5,7 @@
 
 use super::super::QueryError;
 use super::natives::natives;
+use super::plain::is_plain;
 use super::val::V;
 use super::walk::{Found, walk, walk_defs};
 use crate::diagnostic::nearest;
@@ -96,6 +97,8 @@ fn called<'s>(walk: impl FnOnce(&mut dyn FnMut(Found<'s>))) -> Vec<&'s str> {
 /// A filter and the variables that it wants, in this order, with their first mention.
 pub struct Made {
     pub filter: Filter,
+    /// It surely ends soon.
+    pub plain: bool,
     pub reads: Vec<(String, Range<usize>)>,
 }
 
@@ -107,8 +110,9 @@ pub fn query(text: &str) -> Result<Made, Vec<QueryError>> {
     if !errors.is_empty() {
         return Err(errors);
     }
+    let plain = is_plain(text, &term);
     let missing = match compile(text, "", &[], &names, &[], false) {
-        Ok(filter) => return Ok(Made { filter, reads: Vec::new() }),
+        Ok(filter) => return Ok(Made { filter, plain, reads: Vec::new() }),
         Err(missing) => missing,
     };
     let mut reads: Vec<(String, Range<usize>)> = Vec::new();
@@ -132,7 +136,7 @@ pub fn query(text: &str) -> Result<Made, Vec<QueryError>> {
     reads.sort_by_key(|(_, span)| span.start);
     let globals: Vec<&str> = reads.iter().map(|(_, span)| &text[span.clone()]).collect();
     match compile(text, "", &[], &names, &globals, false) {
-        Ok(filter) => Ok(Made { filter, reads }),
+        Ok(filter) => Ok(Made { filter, plain, reads }),
         Err(missing) => Err(missing.into_iter().map(Missing::tell).collect()),
     }
 }

@@ -403,3 +403,47 @@ fn jqs_own_ways() {
     assert!(run("[1] | .[-3] = 1", json!(null)).unwrap_err().contains("before the start of the list"));
     assert!(run("1 | .a = 1", json!(null)).unwrap_err().contains("cannot index 1 with \"a\""));
 }
+
+#[test]
+fn plain_queries_are_told_from_others() {
+    let is_plain = |text: &str| Query::parse(text).unwrap().0.plain;
+    for text in [
+        ".success and (.errors | length == 0)",
+        ".result | type == \"string\" and length >= 40",
+        "[.result[] | select(.status == \"active\") | .id] | length",
+        ".result.items[0].tags[].name",
+        "any(.result[]; .id == $id)",
+        "{id: .result.id, name: .result[\"the name\"]}",
+        ".a.b.c.d.e.f.g.h.i.j.k.l.m",
+        "if .ok then .x // \"none\" else error(\"not \\(.y)\") end",
+        "map(select(.on)) | first | .id",
+    ] {
+        assert!(is_plain(text), "{text}");
+    }
+    for text in [
+        "[.[] | .[] | .x]",
+        ".[] as $a | .[] as $b | $a + $b",
+        "map(map(.))",
+        "[limit(1e9; repeat(1))]",
+        "reduce .[] as $x (0; . + $x)",
+        "\"x\" * 1e10",
+        ". + . | ".repeat(20).trim_end_matches(" | "),
+        "[., .] | ".repeat(20).trim_end_matches(" | "),
+        "[tostring] | ".repeat(20).trim_end_matches(" | "),
+        "\"\\(.)\\(.)\" | ".repeat(9).trim_end_matches(" | "),
+        "fromjson",
+        "..",
+        "range(1e9)",
+        "def f: .; f",
+    ] {
+        assert!(!is_plain(text), "{text}");
+    }
+}
+
+#[test]
+fn now_holds_still_within_a_query() {
+    let origin = Arc::new(Origin { name: "token".into(), to: None });
+    let input = Value::secret(json!("s3cr3t-token"), origin);
+    let results = Query::parse("(now | tostring), .").unwrap().run(&input, &Vars(json!({}))).unwrap();
+    assert_eq!(results.iter().map(Value::is_secret).collect::<Vec<_>>(), [false, true]);
+}
