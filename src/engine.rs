@@ -151,8 +151,9 @@ impl<'a> Engine<'a> {
             match self.outputs(plan, &scope) {
                 Ok(found) => outputs = found,
                 Err(failure) => {
+                    let refused = failure.kind == FailureKind::Refused;
+                    outcome = if refused { RunOutcome::Refused } else { RunOutcome::Failed };
                     self.tally.failures.borrow_mut().push((StepKey::default(), failure));
-                    outcome = RunOutcome::Failed;
                 }
             }
         }
@@ -186,8 +187,8 @@ impl<'a> Engine<'a> {
 
     fn outputs(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Vec<(String, Json)>, Failure> {
         let mut outputs = Vec::new();
-        for (name, template) in &plan.outputs {
-            let fault = match template.render(scope) {
+        for (name, setting) in &plan.outputs {
+            let fault = match attempt::evaluate(setting, scope) {
                 Ok(value) if !value.is_secret() => {
                     outputs.push((name.clone(), value.expose().clone()));
                     continue;

@@ -33,7 +33,13 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
     };
     let (text, phrase) = match rendered {
         Ok((text, phrase)) => (here.facts.mask(&text), phrase),
-        Err(message) => return Ok(missed(step, here, FailureKind::Evaluation, message, None)),
+        Err(message) => {
+            if here.engine.options.dry_run {
+                here.engine.unborn(step);
+            }
+            let missed = missed(step, here, FailureKind::Evaluation, message, None);
+            return Ok(super::dry::forgive_unborn(missed, here));
+        }
     };
     if here.engine.options.dry_run {
         let output = Value::plain(json!({"by": "nobody (dry run)", "at": scope_now(scope), "answers": {}}));

@@ -116,6 +116,7 @@ async fn pages(
 }
 
 fn set(step: &Step, settings: &[(String, Setting)], scope: &Scope<'_>, here: &Here<'_>) -> Attempted {
+    let clock = Instant::now();
     let mut captures = Vec::new();
     for (name, setting) in settings {
         // Later settings of the same step read the earlier ones.
@@ -130,7 +131,14 @@ fn set(step: &Step, settings: &[(String, Setting)], scope: &Scope<'_>, here: &He
             }
         }
     }
-    Attempted::Passed(Passed { output: Some(Value::object(captures.clone())), captures, detail: None })
+    let output = Value::object(captures.clone());
+    match judged(step, output.clone(), clock.elapsed(), scope, here) {
+        Attempted::Passed(mut passed) => {
+            captures.append(&mut passed.captures);
+            Attempted::Passed(Passed { output: Some(output), captures, detail: None })
+        }
+        other => other,
+    }
 }
 
 /// The value that a setting gives here.
@@ -149,6 +157,7 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     let over_variables = matches!(step.work, Work::Assert | Work::Set(_));
     let json = match &step.work {
         Work::Http(_) | Work::Exec(_) => output.get("json").unwrap_or_else(Value::null),
+        Work::Set(_) => scope.all(),
         _ => output.clone(),
     };
     let answer = Answer { output: &output, json, took, hidden: false };

@@ -608,8 +608,8 @@ async fn run_module(
         Err(halt) => return Err(halt),
     }
     let mut outputs = Vec::new();
-    for (name, template) in &plan.outputs {
-        match template.render(&inner) {
+    for (name, setting) in &plan.outputs {
+        match evaluate(setting, &inner) {
             Ok(value) if value.is_secret() => {
                 let message = format!("output `{name}` of `{}` would hold a secret", plan.name);
                 let failure = failure(FailureKind::Refused, message, step, here);
