@@ -85,7 +85,7 @@ fn takes_every_way_of_writing_a_step() {
         json!({"wait": "1s", "id": "a-b2", "when": false, "effect": "once", "on_unknown": "ask", "no_log": true, "tags": ["a"]}),
         json!({"wait": "1s", "on_unknown": [{"http": {"url": "x"}, "capture": {"happened": ".x"}}], "on_failure": [{"wait": "1s"}]}),
         json!({"wait": "1s", "retry": {"attempts": 3, "delay": "1s", "backoff": "exponential", "jitter": 0.3, "on": ["transport", 429, "5xx"]}}),
-        json!({"wait": "1s", "expect": ["status in [200, 201]", {"header": "a", "matches": "b"}, {"body": true, "contains": "x"}, {"schema": "s.json"}, {"jq": ".a", "in": ["a"], "not": true, "message": "m"}]}),
+        json!({"wait": "1s", "expect": ["status in [200, 201]", {"header": "a", "matches": "b"}, {"body": true, "contains": "x"}, {"schema": "s.json"}, {"status": [200, 201]}, {"exit_code": 0, "message": "m"}, {"jq": ".a", "in": ["a"], "not": true, "message": "m"}]}),
         json!({"wait": "1s", "capture": {"a": ".b", "c": {"jq": ".d", "secret": true, "default": null}, "e": {"regex": "f", "from": "body", "secret": {"to": ["x"]}}, "g": {"from": "stdout", "trim": true}}}),
     ];
     for step in good {
@@ -120,7 +120,7 @@ fn refuses_what_is_no_step() {
         json!({"wait": "1s", "for_each": {"jsonpath": "$.x"}}),
         json!({"wait": "1s", "when": ["a"]}),
         json!({"wait": "1s", "expect": [5]}),
-        json!({"wait": "1s", "expect": [{"status": 200}]}),
+        json!({"wait": "1s", "expect": [{"status": "fine"}]}),
         json!({"wait": "1s", "capture": {"a": {"jq": ".b", "secret": "x"}}}),
         json!({"wait": "1s", "capture": {"a": 5}}),
     ];

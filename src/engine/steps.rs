@@ -132,6 +132,11 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
     let list = match evaluate(&each.over, scope) {
         Ok(list) => list,
         Err(message) => {
+            if let Some(reason) = here.engine.excuse(&message) {
+                here.engine.unborn(step);
+                skip(step, here.key.clone(), scope, here, reason);
+                return Ok(());
+            }
             let message = format!("the list to loop over cannot be had: {message}");
             return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), started, here);
         }
@@ -142,7 +147,7 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
     };
     if count == 0 {
         skip(step, here.key.clone(), scope, here, "there is nothing to loop over".into());
-        gather(step, Vec::new(), scope);
+        gather(step, Vec::new(), scope, here);
         return Ok(());
     }
     begin(&here.key, &heading, step, here, true);
@@ -163,7 +168,7 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
             break;
         }
     }
-    gather(step, iterations, scope);
+    gather(step, iterations, scope, here);
     let outcome = match &ended {
         Ok(()) => StepOutcome::Passed,
         Err(halt) => outcome_of(halt),
@@ -174,21 +179,21 @@ async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
 }
 
 /// After a loop each name that was captured in it is the list of its values; null where an iteration had none.
-fn gather(step: &Step, iterations: Vec<BTreeMap<String, Value>>, scope: &Scope<'_>) {
+fn gather(step: &Step, iterations: Vec<BTreeMap<String, Value>>, scope: &Scope<'_>, here: &Place<'_>) {
     let mut names: Vec<String> = names_in(step);
     for own in &iterations {
         names.extend(own.keys().cloned());
     }
     names.sort();
     names.dedup();
-    for name in names {
+    for name in names.into_iter().filter(|name| !here.engine.is_unborn(name)) {
         let values = iterations.iter().map(|own| own.get(&name).cloned().unwrap_or_else(Value::null));
         scope.define(&name, Value::list(values));
     }
 }
 
 /// Every name that a step and the steps within it capture.
-fn names_in(step: &Step) -> Vec<String> {
+pub fn names_in(step: &Step) -> Vec<String> {
     let mut names: Vec<String> = step.capture.iter().map(|capture| capture.name.clone()).collect();
     match &step.work {
         Work::Set(settings) => names.extend(settings.iter().map(|(name, _)| name.clone())),
@@ -218,6 +223,11 @@ async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<()
                 return Ok(());
             }
             Err(error) => {
+                if let Some(reason) = here.engine.excuse(&error.to_string()) {
+                    here.engine.unborn(step);
+                    skip(step, here.key.clone(), scope, here, reason);
+                    return Ok(());
+                }
                 let heading = here.facts.mask(&title(step, scope));
                 let message = format!("`when` cannot be evaluated: {error}");
                 let failure = failure(FailureKind::Evaluation, message, step, here);
@@ -448,8 +458,12 @@ async fn try_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32
     conclude(step, scope, here, attempted, attempt).await
 }
 
-/// One attempt of whatever the step does. A composite's failing step counts as its own failed attempt.
 async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempted, Halt> {
+    Ok(super::dry::excuse(perform(step, scope, here, number).await?, step, here))
+}
+
+/// One attempt of whatever the step does. A composite's failing step counts as its own failed attempt.
+async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempted, Halt> {
     let inner = |key: &StepKey| here.within(key.clone());
     match &step.work {
         Work::Group(steps) => {
@@ -492,7 +506,7 @@ async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32)
                 Box::pin(attempt(step, scope, here, &here.cancel))
             });
             match here.engine.ledger.effect(&key, policy, effect).await {
-                Ok(Recorded { attempted, .. }) => Ok(super::dry::forgive_unborn(attempted, here)),
+                Ok(Recorded { attempted, .. }) => Ok(attempted),
                 Err(Stop::Interrupted) => Err(Halt::Interrupted),
                 Err(Stop::InDoubt(key)) => {
                     let failure = plain(FailureKind::Action, format!("nobody knows whether `{key}` took effect"));
@@ -513,7 +527,7 @@ async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32)
 fn not_done(step: &Step, here: &Place<'_>, message: String) -> Attempted {
     let failure = failure(FailureKind::Evaluation, message, step, here);
     let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true };
-    super::dry::forgive_unborn(Attempted::Failed(missed), here)
+    Attempted::Failed(missed)
 }
 
 /// All of them, whatever becomes of the others; fails when one failed, after the rest have ended.

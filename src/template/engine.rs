@@ -127,16 +127,7 @@ impl Compiled {
         let needs = reads.iter().map(|(name, ..)| analysis.need(name)).collect();
         let reads = reads.into_iter().map(|(name, span, guarded)| (name, local(&span), guarded)).collect();
         let rewritten = apply(&whole, &edits);
-        let compiled = Compiled {
-            text: text.into(),
-            lead,
-            single,
-            analysis,
-            needs,
-            reads,
-            rewritten,
-            edits,
-        };
+        let compiled = Compiled { text: text.into(), lead, single, analysis, needs, reads, rewritten, edits };
         // The hidden filters make expressions a little deeper; where that is too deep, better now than in a run.
         scratch(&compiled.rewritten).map_err(|error| compiled.fault(&error, &|_| None))?;
         Ok(compiled)
