@@ -24,6 +24,8 @@ hosts:
     - "* /echo/{rest*}": "answer(200; del(.state))"
   other.example.com:8443:
     GET /: "{status: 200, text: \"other\"}"
+  plain.example.com:443:
+    GET /: "{status: 200, text: \"plain\"}"
 "#;
 
 #[test]
@@ -74,6 +76,7 @@ fn what_the_world_does_not_have_is_said_and_kept() {
     assert_eq!((answer.status, answer.json()), (421, json!({"error": "no such host in this world"})));
     assert_eq!(up.get("other.example.com:8443", "/").body, "other");
     assert_eq!(up.get("other.example.com", "/").status, 421);
+    assert_eq!(up.get("plain.example.com", "/").body, "plain");
     let own = up.world.address().strip_prefix("http://").unwrap().to_owned();
     let answer = up.get(&own, "/things/a");
     assert_eq!(answer.json(), json!({"error": "a world has no GET /things/a: ask its hosts by their names"}));
