@@ -131,7 +131,9 @@ steps:
 #[test]
 fn each_way_to_end_has_its_code() {
     let with = |steps: &str| {
-        format!("runbook: 1\nname: test\nsop: {{required_role: chief}}\npermissions: {{run: [\"true\", \"false\"]}}\nsteps:\n{steps}")
+        format!(
+            "runbook: 1\nname: test\nsop: {{required_role: chief}}\npermissions: {{run: [\"true\", \"false\"]}}\nsteps:\n{steps}"
+        )
     };
     let fine = Folder::with(&with("  - id: fine\n    exec: [\"true\"]\n"));
     fine.run(&[]).exits(5).shows("requires the role `chief`").shows("--role chief");

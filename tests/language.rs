@@ -846,6 +846,52 @@ fn what_is_judged_as_it_stands_takes_no_predicates() {
 }
 
 #[test]
+fn a_dry_run_lets_pass_what_comes_after_what_it_does_not_do() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/open" => Answer::json(200, json!({"state": "open"})),
+        _ => Answer::json(404, json!({})),
+    });
+    let steps = |first: &str| {
+        playbook(
+            &server,
+            &format!(
+                r#"steps:
+  - id: before
+    http: {{url: "{{{{ api }}}}/{first}"}}
+  - id: close
+    http: {{method: PUT, url: "{{{{ api }}}}/close"}}
+    capture: {{number: .number}}
+  - id: closed
+    http: {{url: "{{{{ api }}}}/open"}}
+    expect: [{{jq: .state, equals: closed}}]
+    retry: {{attempts: 3, delay: 1ms}}
+    capture: {{at: .at}}
+  - id: each
+    for_each: {{jq: '[$number, 2]'}}
+    when: item > number
+    set: {{seen: "{{{{ at }}}}"}}
+  - id: after
+    for_each: "{{{{ seen }}}}"
+    assert: [item == at]
+  - id: never
+    http: {{url: "http://elsewhere.example.com/{{{{ service }}}}"}}
+    when: "false"
+inputs: {{service: {{default: s}}}}
+"#
+            ),
+        )
+    };
+    let folder = Folder::with(
+        &steps("open").replace("permissions:\n  net: [", "permissions:\n  net: [\"http://elsewhere.example.com/**\", "),
+    );
+    folder.run(&["--dry-run"]).exits(0).shows("would send PUT").shows("what comes before it was not done");
+    assert_eq!(server.requests().len(), 2, "a read after it is asked once");
+    let text =
+        steps("none").replace("permissions:\n  net: [", "permissions:\n  net: [\"http://elsewhere.example.com/**\", ");
+    Folder::with(&text).run(&["--dry-run"]).exits(1).shows("404");
+}
+
+#[test]
 fn a_dry_run_asks_nobody_about_what_is_not_born() {
     let server = echoing();
     let folder = Folder::with(&playbook(
