@@ -361,8 +361,48 @@ steps:
     retry: {attempts: 5, delay: 1ms}
 "#,
     ));
-    folder.run(&[]).exits(0);
+    folder.run(&[]).exits(0).shows("warning[retry-on-once]");
     assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_once_step_may_say_that_it_is_sent_again_where_it_was_refused() {
+    let server = Server::start(|_, before| match before {
+        0 => Answer::text(429, "slow down"),
+        _ => Answer::text(201, "done"),
+    });
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"
+steps:
+  - id: charge
+    http: {method: POST, url: "{{ api }}/"}
+    retry: {attempts: 5, delay: 1ms, on: [429]}
+"#,
+    ));
+    folder.run(&[]).exits(0).hides("retry-on-once");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
+fn a_loop_is_called_by_what_its_steps_names_have_in_common() {
+    let folder = Folder::with(
+        r#"
+runbook: 1
+name: test
+vars: {apps: [shop, blog]}
+steps:
+  - id: greet
+    name: "Greet: {{ app }}"
+    for_each: "{{ apps }}"
+    as: app
+    set: {greeting: "hello {{ app }}"}
+"#,
+    );
+    let titles: Vec<_> = folder.run(&["--output", "json"]).exits(0).events();
+    let titles: Vec<_> =
+        titles.iter().filter(|event| event["event"] == "step-started").map(|event| &event["title"]).collect();
+    assert_eq!(titles, ["Greet", "Greet: shop", "Greet: blog"]);
 }
 
 #[test]

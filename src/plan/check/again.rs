@@ -14,7 +14,10 @@ impl Judge<'_> {
         let performs = written.http.is_some() || written.exec.is_some() || written.shell.is_some();
         let retry = match &written.retry {
             Some(retry) => {
-                if effect == Effect::Once && performs {
+                // Whoever names no more than these knows it.
+                let surely_not = |on: &Json| on.as_u64().is_some_and(|status| [429, 503].contains(&status));
+                let knows = retry.on.as_ref().is_some_and(|on| on.iter().all(surely_not));
+                if effect == Effect::Once && performs && !knows {
                     self.tell(
                         Diagnostic::warning(
                             "retry-on-once",
@@ -22,7 +25,7 @@ impl Judge<'_> {
                             &place.key("retry"),
                         )
                         .at(Part::Key)
-                        .help("say `effect: read` or `effect: idempotent` if it may be done twice, or take `retry` away"),
+                        .help("say `effect: read` or `effect: idempotent` if it may be done twice, `on: [429, 503]`, or take `retry` away"),
                     );
                 }
                 self.retry_of(retry, &place.key("retry"))
