@@ -4,9 +4,9 @@
 use super::assertion::{Answer, judge};
 use super::capture::{detail, take};
 use super::ledger::{Attempted, Missed, Passed};
+use super::place::Place as Here;
 use super::render::{self, RenderError};
 use super::scope::{Scope, With};
-use super::steps::Place as Here;
 use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
@@ -348,11 +348,15 @@ pub fn failure(kind: FailureKind, message: String, step: &Step, here: &Here<'_>)
     }
 }
 
-/// Names for expressions that are no action's.
+/// A step's name for people. Around a loop its item is not known, so only what stands before the first tag is told:
+/// `Set on Heroku` of `Set on Heroku: {{ app }}`.
 pub fn title(step: &Step, names: &dyn Names) -> String {
-    let rendered = step.name.as_ref().and_then(|name| name.render_text(names).ok());
-    match rendered {
-        Some(value) => crate::value::text_of(&value.shown()),
-        None => step.id.to_string(),
+    let Some(name) = &step.name else { return step.id.to_string() };
+    if let Ok(value) = name.render_text(names) {
+        return crate::value::text_of(&value.shown());
+    }
+    match name.literal_prefix().unwrap_or_default().trim_end_matches([' ', ':', '(', ',', '-', '–']) {
+        "" => step.id.to_string(),
+        prefix => prefix.to_string(),
     }
 }

@@ -2,9 +2,12 @@
 //! Deliberately touches no network and no program; the only files it reads are playbooks and schemas.
 
 mod actions;
+mod again;
 mod claims;
 mod flow;
 mod header;
+mod ids;
+mod modules;
 mod names;
 mod steps;
 

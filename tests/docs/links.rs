@@ -71,3 +71,23 @@ fn every_test_that_security_names_exists() {
         assert!(all.contains(&format!("fn {name}(")), "docs/security.md names the test `{name}`, which is not there");
     }
 }
+
+#[test]
+fn the_readme_knows_the_main_playbook() {
+    let readme = text("README.md");
+    let playbook = text("playbooks/cloudflare-user-token.yaml");
+    let inputs = readme.lines().filter_map(|line| line.strip_prefix("       ")?.split_once(": ").map(|(name, _)| name));
+    let inputs: Vec<&str> = inputs.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect();
+    assert!(inputs.len() > 1, "{inputs:?}");
+    for input in inputs {
+        assert!(playbook.contains(&format!("\n  {input}:")), "README.md names the input `{input}`");
+    }
+    let loud = |name: &&str| name.contains('_') && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    for name in readme.split('`').skip(1).step_by(2).filter(loud) {
+        assert!(playbook.contains(&format!("env: {name}")), "README.md names the variable `{name}`");
+    }
+    for command in ["--approve approve", "--role superadmin"] {
+        let word = command.split(' ').nth(1).unwrap();
+        assert!(readme.contains(command) && playbook.contains(word), "{command}");
+    }
+}
