@@ -4,12 +4,12 @@ mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Answer, Folder, Server};
+use support::{Answer, Folder, Server, until};
 
 /// A run at a pseudo terminal.
 struct AtTerminal {
@@ -187,7 +187,10 @@ fn a_person_is_asked_and_secrets_are_not_seen() {
         assert!(!screen.contains(secret), "{secret} is on the screen:\n{screen}");
     }
     // What a program writes cannot move the cursor or set the title.
-    assert!(!screen.contains("\x1b]0;") && !screen.contains("\x1b[2J") && !screen.contains("\x1b[31mred"), "{screen:?}");
+    assert!(
+        !screen.contains("\x1b]0;") && !screen.contains("\x1b[2J") && !screen.contains("\x1b[31mred"),
+        "{screen:?}"
+    );
     let sent = server.requests().pop().unwrap().json();
     assert_eq!(sent, serde_json::json!({"value": "the-new-s3cret", "count": 12, "token": SECRET}));
 }
@@ -215,43 +218,46 @@ fn nobody_is_asked_while_another_input_is_wrong() {
     assert!(!screen.contains("The token:"), "{screen}");
 }
 
+/// Whether the terminal shows what is typed.
+fn echoes(keyboard: &File) -> bool {
+    let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
+    // SAFETY: the descriptor is open, and the call fills the structure in.
+    unsafe {
+        assert_eq!(libc::tcgetattr(keyboard.as_raw_fd(), modes.as_mut_ptr()), 0);
+        modes.assume_init().c_lflag & libc::ECHO != 0
+    }
+}
+
 #[test]
 fn an_interruption_at_a_question_ends_the_run_and_leaves_the_terminal_as_it_was() {
     let server = server();
-    for question in ["type `south` to approve", "The new value: "] {
+    for (question, secret, signal) in [
+        ("The token: ", true, None),
+        ("type `south` to approve", false, None),
+        ("The new value: ", true, None),
+        ("The new value: ", true, Some(libc::SIGTERM)),
+    ] {
         let folder = playbook(&server);
         let mut run = AtTerminal::start(&folder, &["--set", "region=south"]);
-        let modes = || {
-            let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
-            // SAFETY: the descriptor is open, and the call fills the structure in.
-            unsafe {
-                assert_eq!(libc::tcgetattr(std::os::fd::AsRawFd::as_raw_fd(&run.keyboard), modes.as_mut_ptr()), 0);
-                modes.assume_init().c_lflag
-            }
-        };
-        let before = modes();
-        run.answers("The token: ", SECRET);
+        if !question.starts_with("The token") {
+            run.answers("The token: ", SECRET);
+        }
         if question.starts_with("The new") {
             run.answers("type `south` to approve", "south");
         }
         run.sees(question);
-        std::thread::sleep(Duration::from_millis(50));
-        run.types("\x03");
-        let since = Instant::now();
-        while run.child.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < Duration::from_secs(20), "does not end:\n{}", run.screen());
-            std::thread::sleep(Duration::from_millis(10));
+        if secret {
+            until("the echo is off", || !echoes(&run.keyboard));
         }
-        let after = {
-            let mut modes = std::mem::MaybeUninit::<libc::termios>::uninit();
-            // SAFETY: as above.
-            unsafe {
-                assert_eq!(libc::tcgetattr(std::os::fd::AsRawFd::as_raw_fd(&run.keyboard), modes.as_mut_ptr()), 0);
-                modes.assume_init().c_lflag
-            }
-        };
+        match signal {
+            None => run.types("\x03"),
+            // SAFETY: a plain system call; the child is not reaped yet.
+            Some(signal) => drop(unsafe { libc::kill(i32::try_from(run.child.id()).unwrap(), signal) }),
+        }
+        until("its end", || run.child.try_wait().unwrap().is_some());
+        let echoes = echoes(&run.keyboard);
         let (code, screen) = run.ends();
-        assert_eq!(code, 130, "{screen}");
-        assert_eq!(after & libc::ECHO, before & libc::ECHO, "the terminal does not echo any more after `{question}`");
+        assert_eq!(code, 130, "{question} {signal:?}\n{screen}");
+        assert!(echoes, "the terminal does not echo any more after `{question}` {signal:?}");
     }
 }
