@@ -19,7 +19,8 @@ fn main() {
     let program = |arguments: &[&str]| {
         let clock = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
-        let status = command.args(arguments).arg(&playbook).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        let status =
+            command.args(arguments).arg(&playbook).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(status.success());
         clock.elapsed()
     };
@@ -53,7 +54,8 @@ fn chain(port: u16) -> String {
 
 fn answer() -> Vec<u8> {
     let body = format!("{{\"ok\":true,\"n\":42,\"padding\":\"{}\"}}", "x".repeat(260));
-    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
 }
 
 fn serve() -> u16 {
