@@ -81,9 +81,8 @@ steps:
 #[test]
 fn forms_multipart_text_and_files_are_sent() {
     let server = echoing();
-    let folder = Folder::with(&format!(
-        "{}",
-        playbook(
+    let folder = Folder::with(
+        &playbook(
             &server,
             r#"
 steps:
@@ -107,10 +106,10 @@ steps:
     http: {method: PUT, url: "{{ api }}/file", file: data/note.txt}
     expect:
       - {jq: .text, equals: from a file}
-"#
+"#,
         )
-        .replace("  net:", "  read: [data/*]\n  net:")
-    ));
+        .replace("  net:", "  read: [data/*]\n  net:"),
+    );
     folder.file("data/note.txt", "from a file");
     folder.run(&[]).exits(0);
     let kinds: Vec<_> =

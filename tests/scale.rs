@@ -13,6 +13,7 @@ const MOST_MEMORY: i64 = if cfg!(debug_assertions) { 75 } else { 60 };
 
 /// Runs a command and gives its exit status and the largest resident size it had, in MiB.
 fn run_measured(command: &mut Command) -> (i32, i64) {
+    #[allow(clippy::zombie_processes)] // `wait4` below fetches it; it also tells how much memory it took.
     let child = command.spawn().unwrap();
     let mut status = 0;
     // SAFETY: an all-zero `rusage` is a valid one, and the kernel fills it for our own child.

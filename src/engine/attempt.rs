@@ -67,8 +67,7 @@ async fn pages(
     leave: &Leave<'_>,
 ) -> Result<Value, Trouble> {
     let mut joined: Vec<Value> = Vec::new();
-    let mut page = paginate.start;
-    for _ in 0..paginate.max_pages {
+    for page in (paginate.start..).take(paginate.max_pages as usize) {
         request.query.retain(|(name, _)| *name != paginate.query);
         request.query.push((paginate.query.clone(), Value::plain(json!(page))));
         let output =
@@ -110,7 +109,6 @@ async fn pages(
             parts.push(("json".into(), Value::list(joined)));
             return Ok(Value::object(parts));
         }
-        page += 1;
     }
     Err(Trouble::Paging(format!("after {} pages `until` still does not hold", paginate.max_pages)))
 }

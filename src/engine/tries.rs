@@ -44,11 +44,10 @@ pub async fn with_timeout(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> (
     }
 }
 
-fn work<'b>(
-    step: &'b Step,
-    scope: &'b Scope<'b>,
-    here: &'b Place<'b>,
-) -> Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>> {
+/// How it ended, and after how many attempts.
+type Tried<'b> = Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>>;
+
+fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<'b> {
     Box::pin(async move {
         let Some(retry) = &step.retry else { return (try_once(step, scope, here, 1).await, 1) };
         let started = Instant::now();

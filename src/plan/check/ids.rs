@@ -54,10 +54,10 @@ impl Judge<'_> {
         }
         self.collect_steps(step.group.as_deref().unwrap_or_default(), &at.key("group"));
         self.collect_steps(step.on_failure.as_deref().unwrap_or_default(), &at.key("on_failure"));
-        if let Some(parallel) = &step.parallel {
-            if let Ok((inner, inner_place, _)) = self.parallel_steps(parallel, &at.key("parallel")) {
-                self.collect_steps(&inner, &inner_place);
-            }
+        if let Some(parallel) = &step.parallel
+            && let Ok((inner, inner_place, _)) = self.parallel_steps(parallel, &at.key("parallel"))
+        {
+            self.collect_steps(&inner, &inner_place);
         }
         if let Some(json @ Json::Array(_)) = &step.on_unknown
             && let Ok(inner) = part::<Vec<document::Step>>(json, &at.key("on_unknown"))

@@ -89,10 +89,7 @@ impl Judge<'_> {
 
     fn module(&mut self, path: &str, at: &Place) -> Option<Arc<Plan>> {
         let file = self.source.folder().join(path);
-        let file = match self.allowed_file(&file, at, "a used playbook") {
-            Some(file) => file,
-            None => return None,
-        };
+        let file = self.allowed_file(&file, at, "a used playbook")?;
         if let Some(known) = self.shelf.judged.get(&file) {
             return known.clone();
         }
