@@ -3,7 +3,7 @@
 
 mod derive;
 
-pub use derive::{HUSHED, Hush, derive};
+pub use derive::{HUSHED, Hush, altered, derive};
 
 use crate::secret::{Masker, Origin, Taint};
 use serde_json::Value as Json;
