@@ -128,11 +128,6 @@ impl Rehearsal {
     pub fn after(&self) -> Json {
         self.world.state().unwrap()
     }
-
-    /// How often a token was rolled.
-    pub fn rolls(&self) -> usize {
-        self.after()["cloudflare"]["rolls"].as_array().unwrap().len()
-    }
 }
 
 /// No secret in what was shown: neither as it is nor in base64.
