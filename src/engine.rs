@@ -5,12 +5,18 @@ mod ask;
 mod assertion;
 mod attempt;
 mod capture;
+mod composite;
 mod dry;
+mod each;
 pub mod ledger;
+mod place;
 mod render;
 mod retry;
 mod scope;
 mod steps;
+mod tell;
+mod tries;
+mod unknown;
 
 use crate::action::{Cancel, Hands};
 use crate::event::{
@@ -20,13 +26,13 @@ use crate::plan::permissions::Grant;
 use crate::plan::{Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
 use ledger::Ledger;
+use place::{Halt, Place};
 use scope::{RunFacts, Scope};
 use serde_json::Value as Json;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use steps::{Halt, Place};
 use tokio::sync::watch;
 
 /// Who is told what happens; in order, one at a time.
@@ -80,6 +86,8 @@ struct Tally {
     marks: RefCell<HashMap<StepId, (Instant, Option<Instant>)>>,
     winding_up: Cell<usize>,
     unborn: RefCell<Vec<String>>,
+    /// A dry run has come past a step that it did not do.
+    unmade: Cell<bool>,
 }
 
 impl<'a> Engine<'a> {
@@ -139,7 +147,7 @@ impl<'a> Engine<'a> {
             tagged: false,
         };
         let ended = match prepared {
-            Ok(_) => steps::run_sections(plan, &scope, &place).await,
+            Ok(_) => composite::run_sections(plan, &scope, &place).await,
             Err(failure) => {
                 self.tally.failures.borrow_mut().push((StepKey::default(), failure.clone()));
                 Err(Halt::Failed(StepKey::default(), failure))
@@ -151,8 +159,9 @@ impl<'a> Engine<'a> {
             match self.outputs(plan, &scope) {
                 Ok(found) => outputs = found,
                 Err(failure) => {
+                    let refused = failure.kind == FailureKind::Refused;
+                    outcome = if refused { RunOutcome::Refused } else { RunOutcome::Failed };
                     self.tally.failures.borrow_mut().push((StepKey::default(), failure));
-                    outcome = RunOutcome::Failed;
                 }
             }
         }
@@ -186,8 +195,8 @@ impl<'a> Engine<'a> {
 
     fn outputs(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Vec<(String, Json)>, Failure> {
         let mut outputs = Vec::new();
-        for (name, template) in &plan.outputs {
-            let fault = match template.render(scope) {
+        for (name, setting) in &plan.outputs {
+            let fault = match attempt::evaluate(setting, scope) {
                 Ok(value) if !value.is_secret() => {
                     outputs.push((name.clone(), value.expose().clone()));
                     continue;
@@ -377,19 +386,28 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Names that a dry run's step would have captured.
+    /// A dry run does not do this step: from here on, what it would have captured is not there.
     fn unborn(&self, step: &Step) {
-        let mut unborn = self.tally.unborn.borrow_mut();
-        unborn.extend(step.capture.iter().map(|capture| capture.name.clone()));
-        unborn.push(step.id.to_string());
+        self.tally.unmade.set(true);
+        self.tally.unborn.borrow_mut().extend(each::names_in(step));
     }
 
-    /// The unborn name that an error is about, in a dry run.
-    fn unborn_in(&self, message: &str) -> Option<String> {
-        if !self.options.dry_run {
+    fn is_unborn(&self, name: &str) -> bool {
+        self.tally.unborn.borrow().iter().any(|unborn| unborn == name)
+    }
+
+    /// Why, in a dry run, what does not hold or cannot be evaluated is no failure: it comes after what was not done.
+    fn excuse(&self, message: &str) -> Option<String> {
+        if !self.options.dry_run || !self.tally.unmade.get() {
             return None;
         }
-        self.tally.unborn.borrow().iter().find(|name| message.contains(name.as_str())).cloned()
+        let unborn = self.tally.unborn.borrow();
+        let name =
+            unborn.iter().find(|name| ["`", ".", "["].iter().any(|end| message.contains(&format!("`{name}{end}"))));
+        Some(match name {
+            Some(name) => format!("needs `{name}`, which is only born in a real run"),
+            None => "cannot be told: what comes before it was not done".into(),
+        })
     }
 
     /// Titles of the next steps of a file, for a person who is to approve them.

@@ -45,7 +45,7 @@ pub struct Plan {
     pub on_failure: Vec<Step>,
     pub finally: Vec<Step>,
     pub rollback: Option<String>,
-    pub outputs: Vec<(String, Template)>,
+    pub outputs: Vec<(String, Setting)>,
     /// Whether any step's whole output is read through `steps[…]` by an expression that cannot be told beforehand.
     pub reads_any_output: bool,
 }

@@ -50,10 +50,12 @@ impl Out {
 /// Text from outside as it can be shown on a terminal: control characters, which could move the cursor or set
 /// the title, are spelt out; line breaks and tabs stay.
 pub fn neutral(text: &str) -> String {
-    if !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    // Besides control characters, those that turn the direction of all that follows.
+    let steers = |c: char| {
+        c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
         return text.to_string();
     }
-    text.chars()
-        .map(|c| if c.is_control() && c != '\n' && c != '\t' { c.escape_default().to_string() } else { c.to_string() })
-        .collect()
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }

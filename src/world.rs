@@ -6,11 +6,11 @@
 //! standard input and exit codes are the real thing. Nothing in it is guarded but by being on loopback: any user of this
 //! machine may read and change it while it is up. So: rehearsals only, nothing real in it.
 //!
-//! Beyond what `shared/design/world.md` says of the file:
+//! What its shape (`document`) does not say by itself:
 //! - `null` for `state`, `headers`, `text`, `delay`, `close` or `truncate` in a fake's answer is as if it were absent.
 //! - State changes before `delay` begins: a caller that gives up has changed it all the same, as it is outside.
 //! - A fake that fails answers 599 and says why, there, on the world's standard error and in its calls; a program exits 70.
-//! - A program's fake may `delay` too.
+//! - A program's fake may `delay` too. A program may be named by an absolute path; a run then finds it under that name.
 //! - A request whose host the world does not name is answered 421; a run never sends one.
 //! - `files: {relative/name: text}` puts files into the world's folder. In them, and in the `env` of a real program,
 //!   `{{ world.folder }}`, `{{ world.socket }}` and `{{ world.address }}` are filled in. The socket is a unix socket with the

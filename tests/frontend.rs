@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use runbook::diagnostic::{draw, one_line};
-use runbook::playbook::{load, part, read_yaml};
+use runbook::playbook::{Loaded, load, part, read_yaml};
 use runbook::source::{Place, Route};
 use std::path::Path;
 use tempfile::TempDir;
@@ -47,9 +47,9 @@ steps:
 fn reads_a_playbook() {
     let dir = folder(&[("base.yaml", BASE)]);
     let loaded = load(&dir.path().join("base.yaml")).unwrap();
-    let steps = loaded.document.steps.as_ref().unwrap();
-    assert_eq!(steps.len(), 2);
-    assert_eq!(steps[0].http.as_ref().unwrap().json, Some(serde_json::json!({"a": null, "b": [1, 2.5, "yes", "é"]})));
+    assert_eq!(loaded.steps.len(), 2);
+    let step = Loaded::step(&loaded.steps[0], &loaded.root()).unwrap();
+    assert_eq!(step.http.as_ref().unwrap().json, Some(serde_json::json!({"a": null, "b": [1, 2.5, "yes", "é"]})));
     assert_eq!(loaded.document.inputs.as_ref().unwrap()["token_id"].default, Some(serde_json::Value::Null));
     let place = loaded.root().key("steps").index(0).key("http").key("json").key("b").index(3);
     assert_eq!(place.shown().rsplit_once('/').unwrap().1, "base.yaml:18:40");

@@ -81,9 +81,8 @@ steps:
 #[test]
 fn forms_multipart_text_and_files_are_sent() {
     let server = echoing();
-    let folder = Folder::with(&format!(
-        "{}",
-        playbook(
+    let folder = Folder::with(
+        &playbook(
             &server,
             r#"
 steps:
@@ -107,10 +106,10 @@ steps:
     http: {method: PUT, url: "{{ api }}/file", file: data/note.txt}
     expect:
       - {jq: .text, equals: from a file}
-"#
+"#,
         )
-        .replace("  net:", "  read: [data/*]\n  net:")
-    ));
+        .replace("  net:", "  read: [data/*]\n  net:"),
+    );
     folder.file("data/note.txt", "from a file");
     folder.run(&[]).exits(0);
     let kinds: Vec<_> =
@@ -288,10 +287,7 @@ steps:
     ));
     folder.run(&[]).exits(4).shows("300 ms");
     let pid = folder.read("pid");
-    assert!(
-        !std::path::Path::new(&format!("/proc/{}", pid.trim())).join("cmdline").exists(),
-        "the grandchild lives on"
-    );
+    assert!(support::has_ended(pid.trim()), "the grandchild lives on");
 }
 
 #[test]
@@ -823,4 +819,152 @@ steps:
     ] {
         assert!(ran.stdout.contains(text), "`{text}` is missing in\n{}", ran.stdout);
     }
+}
+
+#[test]
+fn lists_in_a_query_or_form_give_one_each() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"
+steps:
+  - id: query
+    http: {url: "{{ api }}/", query: {tag: [a, "{{ api | length }}", null], none: null, one: 1}}
+  - id: form
+    http: {method: PUT, url: "{{ api }}/", form: {tag: [a, b]}}
+"#,
+    ));
+    folder.run(&[]).exits(0);
+    let requests = server.requests();
+    assert_eq!(requests[0].path, format!("/?tag=a&tag={}&one=1", server.address().to_string().len() + 7));
+    assert_eq!(requests[1].body, "tag=a&tag=b");
+}
+
+#[test]
+fn set_may_expect_and_capture() {
+    let server = echoing();
+    let steps = |claim: &str| {
+        let steps = format!(
+            "steps:\n  - id: make\n    set: {{count: 3}}\n    expect: [{{jq: '{claim}'}}]\n    capture: {{twice: .count * 2}}\n  - id: read\n    assert: [twice == 6]\n"
+        );
+        playbook(&server, &steps)
+    };
+    Folder::with(&steps(".count == 3 and .api != null and $out == {count: 3}")).run(&[]).exits(0);
+    Folder::with(&steps(".count == 4")).run(&[]).exits(1).shows("step `make`");
+}
+
+#[test]
+fn outputs_may_be_queries() {
+    let server = echoing();
+    let text =
+        "steps:\n  - id: make\n    set: {count: 3}\noutputs: {twice: {jq: $count * 2}, said: \"{{ count }} times\"}\n";
+    let ran = Folder::with(&playbook(&server, text)).run(&["--output", "json"]).exits(0);
+    assert_eq!(ran.finished()["outputs"], json!({"twice": 6, "said": "3 times"}));
+    let text = "inputs: {token: {type: secret, env: TOKEN}}\nsteps: [{id: none, assert: [\"true\"]}]\noutputs: {t: {jq: '$token | ascii_upcase'}}\n";
+    let folder = Folder::with(&playbook(&server, text));
+    let ran = folder.program().args(["run", "test.yaml"]).env("TOKEN", "s3cret-token").ran();
+    ran.exits(5).shows("output `t` would hold a secret").hides("S3CRET-TOKEN");
+}
+
+#[test]
+fn what_is_judged_as_it_stands_takes_no_predicates() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"steps:
+  - id: ask
+    http: {url: "{{ api }}/"}
+    expect:
+      - {status: 404, not: true}
+      - {exit_code: 0, lt: 3}
+      - {status: 200, message: fine}
+"#,
+    ));
+    let ran = folder.check().exits(2).shows("`not` goes with a query").shows("`lt` goes with a query");
+    ran.shows("2 errors");
+}
+
+#[test]
+fn a_dry_run_lets_pass_what_comes_after_what_it_does_not_do() {
+    let server = Server::start(|request, _| match request.path.as_str() {
+        "/open" => Answer::json(200, json!({"state": "open"})),
+        _ => Answer::json(404, json!({})),
+    });
+    let steps = |first: &str| {
+        playbook(
+            &server,
+            &format!(
+                r#"steps:
+  - id: before
+    http: {{url: "{{{{ api }}}}/{first}"}}
+  - id: close
+    http: {{method: PUT, url: "{{{{ api }}}}/close"}}
+    capture: {{number: .number}}
+  - id: closed
+    http: {{url: "{{{{ api }}}}/open"}}
+    expect: [{{jq: .state, equals: closed}}]
+    retry: {{attempts: 3, delay: 1ms}}
+    capture: {{at: .at}}
+  - id: each
+    for_each: {{jq: '[$number, 2]'}}
+    when: item > number
+    set: {{seen: "{{{{ at }}}}"}}
+  - id: after
+    for_each: "{{{{ seen }}}}"
+    assert: [item == at]
+  - id: never
+    http: {{url: "http://elsewhere.example.com/{{{{ service }}}}"}}
+    when: "false"
+inputs: {{service: {{default: s}}}}
+"#
+            ),
+        )
+    };
+    let folder = Folder::with(
+        &steps("open").replace("permissions:\n  net: [", "permissions:\n  net: [\"http://elsewhere.example.com/**\", "),
+    );
+    folder.run(&["--dry-run"]).exits(0).shows("would send PUT").shows("what comes before it was not done");
+    assert_eq!(server.requests().len(), 2, "a read after it is asked once");
+    let text =
+        steps("none").replace("permissions:\n  net: [", "permissions:\n  net: [\"http://elsewhere.example.com/**\", ");
+    Folder::with(&text).run(&["--dry-run"]).exits(1).shows("404");
+}
+
+#[test]
+fn a_dry_run_asks_nobody_about_what_is_not_born() {
+    let server = echoing();
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"steps:
+  - id: ask
+    manual: {instructions: Which?, ask: {ticket: {type: string}}}
+    capture: {ticket: .answers.ticket}
+  - id: approve
+    confirm: Close {{ ticket }}?
+"#,
+    ));
+    folder.run(&["--dry-run"]).exits(0).shows("needs `ticket`, which is only born in a real run");
+    let folder = Folder::with(&playbook(
+        &server,
+        "steps:\n  - id: ask\n    manual: {instructions: Which?, ask: {ticket: {default: REL-1}}}\n",
+    ));
+    folder.run(&[]).exits(3).shows("--approve ask");
+    folder.run(&["--approve", "ask"]).exits(0);
+}
+
+#[test]
+fn what_a_server_says_cannot_steer_the_terminal() {
+    let server =
+        Server::start(|_, _| Answer::json(500, json!({"said": "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\r\u{202e}x"})));
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"steps:
+  - id: ask
+    http: {url: "{{ api }}/"}
+    expect: [{jq: .said, equals: fine}, status == 500]
+"#,
+    ));
+    let text = folder.run(&[]).exits(1).shown();
+    let steers = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
+    assert!(!text.contains(steers), "{text:?}");
 }

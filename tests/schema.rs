@@ -85,7 +85,7 @@ fn takes_every_way_of_writing_a_step() {
         json!({"wait": "1s", "id": "a-b2", "when": false, "effect": "once", "on_unknown": "ask", "no_log": true, "tags": ["a"]}),
         json!({"wait": "1s", "on_unknown": [{"http": {"url": "x"}, "capture": {"happened": ".x"}}], "on_failure": [{"wait": "1s"}]}),
         json!({"wait": "1s", "retry": {"attempts": 3, "delay": "1s", "backoff": "exponential", "jitter": 0.3, "on": ["transport", 429, "5xx"]}}),
-        json!({"wait": "1s", "expect": ["status in [200, 201]", {"header": "a", "matches": "b"}, {"body": true, "contains": "x"}, {"schema": "s.json"}, {"jq": ".a", "in": ["a"], "not": true, "message": "m"}]}),
+        json!({"wait": "1s", "expect": ["status in [200, 201]", {"header": "a", "matches": "b"}, {"body": true, "contains": "x"}, {"schema": "s.json"}, {"status": [200, 201], "message": "m"}, {"exit_code": 0}, {"jq": ".a", "in": ["a"], "not": true, "message": "m"}]}),
         json!({"wait": "1s", "capture": {"a": ".b", "c": {"jq": ".d", "secret": true, "default": null}, "e": {"regex": "f", "from": "body", "secret": {"to": ["x"]}}, "g": {"from": "stdout", "trim": true}}}),
     ];
     for step in good {
@@ -120,7 +120,8 @@ fn refuses_what_is_no_step() {
         json!({"wait": "1s", "for_each": {"jsonpath": "$.x"}}),
         json!({"wait": "1s", "when": ["a"]}),
         json!({"wait": "1s", "expect": [5]}),
-        json!({"wait": "1s", "expect": [{"status": 200}]}),
+        json!({"wait": "1s", "expect": [{"duration": "2s"}]}),
+        json!({"wait": "1s", "expect": [{"status": "200"}]}),
         json!({"wait": "1s", "capture": {"a": {"jq": ".b", "secret": "x"}}}),
         json!({"wait": "1s", "capture": {"a": 5}}),
     ];
@@ -178,4 +179,24 @@ fn judges_the_file_as_a_whole() {
     ] {
         assert!(!takes(&bad, true), "{bad}");
     }
+}
+
+#[test]
+fn takes_every_shipped_playbook() {
+    let schema = jsonschema::draft202012::new(&playbook_schema()).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks");
+    let mut seen = 0;
+    for folder in [root.clone(), root.join("modules")] {
+        for path in std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()) {
+            if path.extension().is_some_and(|end| end == "yaml") {
+                let told = load(&path).err().unwrap_or_default();
+                assert!(told.is_empty(), "{}", runbook::diagnostic::draw(&told, false));
+                let json: Json = serde_yaml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+                let errors: Vec<String> = schema.iter_errors(&json).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{}: {errors:?}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 5, "{seen}");
 }

@@ -10,6 +10,8 @@ use crate::secret::{Masker, Origin};
 use crate::value::Value;
 use crate::world::World;
 use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What is wrong with the inputs, one line each.
@@ -26,33 +28,88 @@ pub fn resolve(
     let given = given(plan, arguments, masker, &mut faults);
     let mut known: Map<String, Json> = Map::new();
     for input in &plan.inputs {
-        if let Some(json) = input.fixed.as_ref().or_else(|| given.get(&input.name)) {
-            if input.kind != InputType::Secret {
-                known.insert(input.name.clone(), json.clone());
-            }
+        let json = input.fixed.as_ref().or_else(|| given.values.get(&input.name));
+        if let Some(json) = json.filter(|_| input.kind != InputType::Secret) {
+            known.insert(input.name.clone(), json.clone());
         }
     }
-    let mut values = Vec::new();
-    let terminal = Terminal::open();
+    let mut found: HashMap<&str, Json> = HashMap::new();
+    let mut missing: Vec<&Input> = Vec::new();
     for input in &plan.inputs {
-        match value_of(input, &given, world, &known, terminal.as_ref(), masker) {
-            Ok(json) => {
+        match value_of(input, &given.values, world, &known, masker) {
+            Ok(Some(json)) => {
                 if input.kind != InputType::Secret {
                     known.insert(input.name.clone(), json.clone());
                 }
-                let value = if input.kind == InputType::Secret && !json.is_null() {
-                    let origin = Arc::new(Origin { name: input.name.clone(), to: input.to.clone() });
-                    Value::secret(json, origin)
-                } else {
-                    Value::plain(json)
-                };
-                value.teach(masker);
-                values.push((input.name.clone(), value));
+                found.insert(&input.name, json);
             }
-            Err(fault) => faults.push(format!("input `{}`: {fault}{}", input.name, described(input))),
+            Ok(None) => missing.push(input),
+            Err(fault) => faults.push(told(input, &fault)),
         }
     }
-    if faults.is_empty() { Ok(values) } else { Err(Faults(faults)) }
+    // Nobody types what will be refused for another reason.
+    match Terminal::open() {
+        Some(_) if !faults.is_empty() => {}
+        Some(terminal) => {
+            for input in missing {
+                match asked(input, &terminal, masker) {
+                    Ok(json) => {
+                        found.insert(&input.name, json);
+                    }
+                    Err(fault) => faults.push(told(input, &fault)),
+                }
+            }
+        }
+        None => {
+            let missing = missing.into_iter().filter(|input| !given.is_spoiled(&input.name));
+            faults.extend(missing.map(|input| told(input, &format!("nobody gives it: {}", ways(input)))));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    let values = plan.inputs.iter().filter_map(|input| {
+        let json = found.remove(input.name.as_str())?;
+        let value = if input.kind == InputType::Secret && !json.is_null() {
+            Value::secret(json, Arc::new(Origin { name: input.name.clone(), to: input.to.clone() }))
+        } else {
+            Value::plain(json)
+        };
+        value.teach(masker);
+        Some((input.name.clone(), value))
+    });
+    Ok(values.collect())
+}
+
+/// What the operator gave by flags.
+struct Given {
+    values: Map<String, Json>,
+    /// Inputs that were given, but not so that they could be used; that is told already.
+    spoiled: Vec<String>,
+    /// A file could not be read: nobody knows what stood in it.
+    lost_file: bool,
+}
+
+impl Given {
+    fn is_spoiled(&self, name: &str) -> bool {
+        self.lost_file || self.spoiled.iter().any(|known| known == name)
+    }
+}
+
+fn told(input: &Input, fault: &str) -> String {
+    format!("input `{}`: {fault}{}", input.name, described(input))
+}
+
+/// A message about an inputs file without what it quotes of it: that may be a secret. Names of inputs stay, and signs.
+fn without_values(message: &str, plan: &Plan, path: &Path) -> String {
+    let known = |text: &str| {
+        text.chars().count() < crate::secret::SHORTEST_SECRET
+            || plan.inputs.iter().any(|input| input.name == text)
+            || path.ends_with(text)
+    };
+    let parts = message.split('`').enumerate();
+    let parts = parts.map(|(index, part)| if index % 2 == 0 || known(part) { part } else { "…" });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 fn described(input: &Input) -> String {
@@ -63,12 +120,20 @@ fn described(input: &Input) -> String {
 }
 
 /// What the operator gave by `--set` and `--inputs`, judged by name only.
-fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Vec<String>) -> Map<String, Json> {
+fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Vec<String>) -> Given {
     let mut given = Map::new();
+    let mut spoiled = Vec::new();
+    let mut lost_file = false;
     for path in &arguments.inputs {
         match crate::playbook::read_yaml::<Map<String, Json>>(path) {
             Ok((map, _)) => given.extend(map),
-            Err(found) => faults.extend(found.iter().map(crate::diagnostic::one_line)),
+            Err(found) => {
+                lost_file = true;
+                faults.extend(found.into_iter().map(|mut diagnostic| {
+                    diagnostic.message = without_values(&diagnostic.message, plan, path);
+                    crate::diagnostic::one_line(&diagnostic)
+                }));
+            }
         }
     }
     let mut texts: Vec<(String, String)> = Vec::new();
@@ -76,10 +141,11 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
         match text.split_once('=') {
             Some((name, value)) => texts.push((name.trim().to_string(), value.to_string())),
             None => {
-                // What follows the name may be a secret that was put wrongly.
+                // Whatever is no input's name may be a secret that was put wrongly.
                 let name: String = text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                masker.learn(text[name.len()..].trim_start_matches([':', ' ']));
-                faults.push(format!("`--set {name}…` has no `=`: write `--set NAME=VALUE`"));
+                let shown = if plan.inputs.iter().any(|input| input.name == name) { name.as_str() } else { "" };
+                faults.push(format!("`--set {shown}…` has no `=`: write `--set NAME=VALUE`"));
+                spoiled.push(name);
             }
         }
     }
@@ -91,18 +157,24 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
                     Some(env) => format!("put it into the environment variable `{env}`"),
                     None => "give it by an --inputs file or at the prompt".into(),
                 };
+                spoiled.push(name.clone());
                 faults.push(format!(
                     "input `{name}` is a secret, and a command line can be read by every process of the machine: {way}"
                 ));
+            }
+            // So that no optional input becomes the text "null".
+            Some(input) if text == "null" && is_optional(input) => {
+                given.insert(name, Json::Null);
             }
             Some(input) => match from_text(input, &text) {
                 Ok(json) => {
                     given.insert(name, json);
                 }
-                Err(_) if text == "null" && input.default.as_ref().is_some_and(Json::is_null) => {
-                    given.insert(name, Json::Null);
+                Err(fault) => {
+                    given.remove(&name);
+                    faults.push(told(input, &fault));
+                    spoiled.push(name);
                 }
-                Err(fault) => faults.push(format!("input `{name}`: {fault}")),
             },
             // Told below, with the names that there are.
             None => {
@@ -126,31 +198,35 @@ fn given(plan: &Plan, arguments: &RunArguments, masker: &Masker, faults: &mut Ve
             faults.push(format!("input `{}` is fixed by the variant `{}`: it cannot be given", input.name, plan.name));
         }
     }
-    given
+    Given { values: given, spoiled, lost_file }
 }
 
+fn is_optional(input: &Input) -> bool {
+    input.default.as_ref().is_some_and(Json::is_null)
+}
+
+/// From wherever it comes without asking a person; `None` where it comes from nowhere.
 fn value_of(
     input: &Input,
     given: &Map<String, Json>,
     world: Option<&World>,
     known: &Map<String, Json>,
-    terminal: Option<&Terminal>,
     masker: &Masker,
-) -> Result<Json, String> {
-    let optional = input.default.as_ref().is_some_and(Json::is_null);
+) -> Result<Option<Json>, String> {
+    let optional = is_optional(input);
     let judged = |json: &Json| {
         if json.is_null() && optional {
-            return Ok(Json::Null);
+            return Ok(Some(Json::Null));
         }
         if input.kind == InputType::Secret
             && let Json::String(text) = json
         {
             masker.learn(text);
         }
-        judge(input, json)
+        judge(input, json).map(Some)
     };
     if let Some(json) = &input.fixed {
-        return Ok(json.clone());
+        return Ok(Some(json.clone()));
     }
     if let Some(json) = given.get(&input.name) {
         return judged(json);
@@ -167,13 +243,15 @@ fn value_of(
         let text = text.to_str().ok_or_else(|| format!("the environment variable `{name}` is not UTF-8"))?.to_string();
         if !(text.is_empty() && optional) {
             learn(input, &text, masker);
-            return from_text(input, &text).map_err(|fault| format!("from the environment variable `{name}`: {fault}"));
+            return from_text(input, &text)
+                .map(Some)
+                .map_err(|fault| format!("from the environment variable `{name}`: {fault}"));
         }
     }
     if let Some(argv) = &input.command {
         let text = output_of(argv)?;
         masker.learn(&text);
-        return from_text(input, &text).map_err(|fault| format!("from the command `{}`: {fault}", argv[0]));
+        return from_text(input, &text).map(Some).map_err(|fault| format!("from the command `{}`: {fault}", argv[0]));
     }
     if let Some(file) = &input.file {
         let path = input.place.source.folder().join(file);
@@ -181,16 +259,19 @@ fn value_of(
             Ok(text) => {
                 let text = without_newline(text);
                 masker.learn(&text);
-                return from_text(input, &text).map_err(|fault| format!("from the file `{file}`: {fault}"));
+                return from_text(input, &text).map(Some).map_err(|fault| format!("from the file `{file}`: {fault}"));
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && input.default.is_some() => {}
             Err(error) => return Err(format!("the file `{file}` cannot be read: {error}")),
         }
     }
     if let Some(default) = &input.default {
-        return Ok(default.clone());
+        return Ok(Some(default.clone()));
     }
-    let Some(terminal) = terminal else { return Err(format!("nobody gives it: {}", ways(input))) };
+    Ok(None)
+}
+
+fn asked(input: &Input, terminal: &Terminal, masker: &Masker) -> Result<Json, String> {
     let question = input.prompt.clone().unwrap_or_else(|| input.name.clone());
     loop {
         let text = terminal

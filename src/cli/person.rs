@@ -127,7 +127,7 @@ impl Operator {
         let Some(terminal) = self.terminal else {
             let help = format!(
                 "`{step}` is done by a person: run it at a terminal{}",
-                if fields.is_empty() { format!(", or say that it is done: `--approve {step}`") } else { String::new() }
+                if no_answers_needed { format!(", or say that it is done: `--approve {step}`") } else { String::new() }
             );
             return Decision::Nobody { help };
         };

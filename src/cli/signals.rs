@@ -15,9 +15,9 @@ pub fn listen() -> Signals {
     let (interrupt, interrupted) = watch::channel(false);
     let (hurry, hurried) = watch::channel(false);
     let (abort, aborted) = watch::channel(false);
+    // Here and not in the task, which is first run when the first step waits: a signal may come before.
+    let listeners = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
     tokio::spawn(async move {
-        let listeners =
-            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
         let (Ok(mut int), Ok(mut term), Ok(mut hup)) = listeners else {
             // Without listeners the system's own way of ending a process stays; the senders must live on all the same.
             return std::future::pending().await;

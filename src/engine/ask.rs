@@ -2,9 +2,9 @@
 
 use super::attempt::{failure, judged};
 use super::ledger::{Ask, Attempted, Decision, Missed, Passed, Stop};
+use super::place::{Halt, Place};
 use super::render::public_text;
 use super::scope::Scope;
-use super::steps::{Halt, Place};
 use crate::event::{Failure, FailureKind, RunEvent};
 use crate::plan::{Step, Work};
 use crate::value::{Value, text_of};
@@ -33,11 +33,16 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
     };
     let (text, phrase) = match rendered {
         Ok((text, phrase)) => (here.facts.mask(&text), phrase),
-        Err(message) => return Ok(missed(step, here, FailureKind::Evaluation, message, None)),
+        Err(message) => {
+            return Ok(missed(step, here, FailureKind::Evaluation, message, None));
+        }
     };
     if here.engine.options.dry_run {
         let output = Value::plain(json!({"by": "nobody (dry run)", "at": scope_now(scope), "answers": {}}));
-        here.engine.unborn(step);
+        // An approval changes nothing; what a person would do, or would have said, is missing from here on.
+        if !matches!(step.work, Work::Confirm { .. }) || !step.capture.is_empty() {
+            here.engine.unborn(step);
+        }
         return Ok(Attempted::Passed(Passed {
             output: Some(output),
             captures: Vec::new(),

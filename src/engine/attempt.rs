@@ -4,9 +4,9 @@
 use super::assertion::{Answer, judge};
 use super::capture::{detail, take};
 use super::ledger::{Attempted, Missed, Passed};
+use super::place::Place as Here;
 use super::render::{self, RenderError};
 use super::scope::{Scope, With};
-use super::steps::Place as Here;
 use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
@@ -67,8 +67,7 @@ async fn pages(
     leave: &Leave<'_>,
 ) -> Result<Value, Trouble> {
     let mut joined: Vec<Value> = Vec::new();
-    let mut page = paginate.start;
-    for _ in 0..paginate.max_pages {
+    for page in (paginate.start..).take(paginate.max_pages as usize) {
         request.query.retain(|(name, _)| *name != paginate.query);
         request.query.push((paginate.query.clone(), Value::plain(json!(page))));
         let output =
@@ -110,12 +109,12 @@ async fn pages(
             parts.push(("json".into(), Value::list(joined)));
             return Ok(Value::object(parts));
         }
-        page += 1;
     }
     Err(Trouble::Paging(format!("after {} pages `until` still does not hold", paginate.max_pages)))
 }
 
 fn set(step: &Step, settings: &[(String, Setting)], scope: &Scope<'_>, here: &Here<'_>) -> Attempted {
+    let clock = Instant::now();
     let mut captures = Vec::new();
     for (name, setting) in settings {
         // Later settings of the same step read the earlier ones.
@@ -130,7 +129,14 @@ fn set(step: &Step, settings: &[(String, Setting)], scope: &Scope<'_>, here: &He
             }
         }
     }
-    Attempted::Passed(Passed { output: Some(Value::object(captures.clone())), captures, detail: None })
+    let output = Value::object(captures.clone());
+    match judged(step, output.clone(), clock.elapsed(), scope, here) {
+        Attempted::Passed(mut passed) => {
+            captures.append(&mut passed.captures);
+            Attempted::Passed(Passed { output: Some(output), captures, detail: None })
+        }
+        other => other,
+    }
 }
 
 /// The value that a setting gives here.
@@ -149,6 +155,7 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     let over_variables = matches!(step.work, Work::Assert | Work::Set(_));
     let json = match &step.work {
         Work::Http(_) | Work::Exec(_) => output.get("json").unwrap_or_else(Value::null),
+        Work::Set(_) => scope.all(),
         _ => output.clone(),
     };
     let answer = Answer { output: &output, json, took, hidden: false };

@@ -1,9 +1,9 @@
 //! Owns dry runs: what is no `read` is rendered and not sent, and what would only be born then is said to be so.
 
 use super::ledger::{Attempted, Missed, Passed};
+use super::place::Place;
 use super::render;
 use super::scope::Scope;
-use super::steps::Place;
 use crate::event::FailureKind;
 use crate::plan::{Step, Work};
 use crate::value::text_of;
@@ -31,18 +31,20 @@ pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
         Err(error) => {
             let failure = super::attempt::failure(FailureKind::Evaluation, error.to_string(), step, here);
             let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true };
-            forgive_unborn(Attempted::Failed(missed), here)
+            Attempted::Failed(missed)
         }
     }
 }
 
-/// In a dry run, a step that cannot be evaluated for want of a value that would only be born later has not failed.
-pub fn forgive_unborn(attempted: Attempted, here: &Place<'_>) -> Attempted {
+/// In a dry run, a step that does not hold or cannot be evaluated has not failed where it comes after one that was not done.
+pub fn excuse(attempted: Attempted, step: &Step, here: &Place<'_>) -> Attempted {
     match attempted {
-        Attempted::Failed(missed) if missed.failure.kind == FailureKind::Evaluation => {
-            match here.engine.unborn_in(&missed.failure.message) {
-                Some(name) => {
-                    let detail = format!("needs `{name}`, which is only born in a real run");
+        Attempted::Failed(missed)
+            if matches!(missed.failure.kind, FailureKind::Evaluation | FailureKind::Assertions) =>
+        {
+            match here.engine.excuse(&missed.failure.message) {
+                Some(detail) => {
+                    here.engine.unborn(step);
                     Attempted::Passed(Passed { detail: Some(detail), ..Passed::default() })
                 }
                 None => Attempted::Failed(missed),

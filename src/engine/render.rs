@@ -24,7 +24,7 @@ pub fn http(written: &plan::Http, names: &dyn Names, folder: &Path) -> Result<ht
     Ok(http::Request {
         method: written.method.clone(),
         url: written.url.render_text(names)?,
-        query: named(&written.query, names)?,
+        query: one_each(named(&written.query, names)?),
         headers: named(&written.headers, names)?,
         auth: match &written.auth {
             None => None,
@@ -60,7 +60,7 @@ fn body(written: &plan::Body, names: &dyn Names, folder: &Path) -> Result<http::
     Ok(match written {
         plan::Body::None => http::Body::None,
         plan::Body::Json(template) => http::Body::Json(template.render(names)?),
-        plan::Body::Form(fields) => http::Body::Form(named(fields, names)?),
+        plan::Body::Form(fields) => http::Body::Form(one_each(named(fields, names)?)),
         plan::Body::Text(template) => http::Body::Text(template.render_text(names)?),
         plan::Body::File(template) => http::Body::File(path(template, names, folder)?),
         plan::Body::Multipart(parts) => {
@@ -161,6 +161,21 @@ fn named(fields: &[(String, Template)], names: &dyn Names) -> Result<Vec<(String
         }
     }
     Ok(rendered)
+}
+
+/// Query parameters and form fields: a list gives one for each of its items.
+fn one_each(fields: Vec<(String, Value)>) -> Vec<(String, Value)> {
+    let mut all = Vec::new();
+    for (name, value) in fields {
+        match value.expose().as_array().map(Vec::len) {
+            None => all.push((name, value)),
+            Some(count) => {
+                let items = (0..count).filter_map(|index| value.pointer(&format!("/{index}")));
+                all.extend(items.filter(|item| !item.is_null()).map(|item| (name.clone(), item)));
+            }
+        }
+    }
+    all
 }
 
 pub fn duration_of(template: &Template, names: &dyn Names) -> Result<Duration, RenderError> {

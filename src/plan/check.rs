@@ -2,9 +2,12 @@
 //! Deliberately touches no network and no program; the only files it reads are playbooks and schemas.
 
 mod actions;
+mod again;
 mod claims;
 mod flow;
 mod header;
+mod ids;
+mod modules;
 mod names;
 mod steps;
 
@@ -24,6 +27,9 @@ use std::sync::Arc;
 /// How deep playbooks may use each other.
 const DEEPEST_USE: usize = 16;
 
+/// Bytes of a playbook from which on reading it takes memory worth giving back.
+const LARGE: usize = 256 << 10;
+
 /// A plan, and what its author should think about.
 #[derive(Debug)]
 pub struct Checked {
@@ -37,13 +43,27 @@ pub struct Checked {
 /// All mistakes of all its files, errors and warnings, in the order in which they stand.
 pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
     let loaded = load(path)?;
+    let large = loaded.source.text.len() > LARGE;
+    give_back(large);
     let mut shelf = Shelf::default();
-    let (plan, found) = judge(&loaded, &mut shelf);
+    let (plan, found) = judge(loaded, &mut shelf);
+    give_back(large);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         Err(found)
     } else {
         Ok(Checked { plan: Arc::new(plan), warnings: found })
     }
+}
+
+/// Gives freed memory back to the system: reading a large playbook takes several times what stays of it.
+fn give_back(large: bool) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    if large {
+        // SAFETY: it only looks at the allocator's own free lists, under the allocator's own locks.
+        unsafe { libc::malloc_trim(0) };
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = large;
 }
 
 /// Modules that were judged already; each is judged, and its mistakes told, once.
@@ -73,7 +93,7 @@ struct Judge<'a> {
     used: flow::Used,
 }
 
-fn judge(loaded: &Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
+fn judge(mut loaded: Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
     shelf.open.push(loaded.source.path.clone());
     let root = loaded.root();
     let mut judge = Judge {
@@ -90,20 +110,29 @@ fn judge(loaded: &Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
         reads_any_output: false,
         used: flow::Used::default(),
     };
+    let written = std::mem::take(&mut loaded.steps);
+    judge.collect_ids(&written, &loaded.document);
     let document = &loaded.document;
     judge.permissions = Arc::new(judge.read_permissions(document.permissions.as_ref(), &root.key("permissions")));
     let inputs = judge.inputs(document, &loaded.fixed, &root);
     let vars = judge.vars(document.vars.as_ref(), &root.key("vars"));
     let lock = document.lock.as_ref().map(|text| judge.template(&Json::String(text.clone()), &root.key("lock")));
-    judge.collect_ids(document);
-    let mut steps = judge.steps(document.steps.as_deref().unwrap_or_default(), &root.key("steps"));
+    // Each is read and goes when it has been judged: what was written takes as much room as what is made of it.
+    let place = root.key("steps");
+    let mut steps = Vec::with_capacity(written.len());
+    for (index, json) in written.into_iter().enumerate() {
+        match Loaded::step(&json, &place.index(index)) {
+            Ok(step) => steps.push(judge.step(&step, &place.index(index), index)),
+            Err(told) => judge.tell(told),
+        }
+    }
     let outputs = judge.outputs(document.outputs.as_ref(), &root.key("outputs"));
     judge.scope.doubt_captures();
     let mut on_failure = judge.steps(document.on_failure.as_deref().unwrap_or_default(), &root.key("on_failure"));
     judge.scope.doubt_captures();
     let mut finally = judge.steps(document.finally.as_deref().unwrap_or_default(), &root.key("finally"));
     let intervals = judge.intervals(document.intervals.as_ref(), &root.key("intervals"));
-    judge.header_warnings(loaded, &root);
+    judge.header_warnings(&loaded, &root);
     judge.unused(document, &root);
     for list in [&mut steps, &mut on_failure, &mut finally] {
         keep_outputs(list, &judge.outputs_read);

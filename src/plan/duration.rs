@@ -23,7 +23,11 @@ pub fn show(duration: Duration) -> String {
         0..=999 => format!("{millis} ms"),
         1_000..=59_999 => {
             let tenths = (millis + 50) / 100;
-            if tenths % 10 == 0 { format!("{} s", tenths / 10) } else { format!("{}.{} s", tenths / 10, tenths % 10) }
+            if tenths.is_multiple_of(10) {
+                format!("{} s", tenths / 10)
+            } else {
+                format!("{}.{} s", tenths / 10, tenths % 10)
+            }
         }
         _ => {
             let seconds = duration.as_secs();

@@ -4,6 +4,7 @@
 use super::Input;
 use crate::playbook::document::InputType;
 use crate::secret::Secret;
+use crate::value::shape_of;
 use serde_json::Value as Json;
 
 /// A value given as text (command line, environment, prompt) as the input's type.
@@ -14,6 +15,15 @@ pub fn from_text(input: &Input, text: &str) -> Result<Json, String> {
 
 /// The value as the input's type, or what is wrong with it.
 pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
+    if input.kind == InputType::Secret && !json.is_string() {
+        // Not even its shape is told: that has keys in it.
+        let found = match json {
+            Json::Object(_) => "an object",
+            Json::Array(_) => "a list",
+            other => return Err(format!("it is {}, and should be a string (quote it)", shape_of(other))),
+        };
+        return Err(format!("it is {found}, and should be a string"));
+    }
     let json = typed(input.kind, json)?;
     if input.kind == InputType::Secret {
         let text = json.as_str().unwrap_or_default().to_string();

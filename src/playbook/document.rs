@@ -32,7 +32,7 @@ pub struct Playbook {
     pub name: String,
     /// One line for people.
     pub title: Option<String>,
-    /// Markdown; goes into `runbook doc`.
+    /// Markdown, for people.
     pub description: Option<String>,
     /// Why not to use this playbook any more, and what instead; shown as a warning at every use.
     pub deprecated: Option<String>,
@@ -49,10 +49,10 @@ pub struct Playbook {
     pub vars: Option<Named<Json>>,
     /// All that the run may touch; anything else is refused.
     pub permissions: Option<Permissions>,
-    /// A template: no second run with the same rendered lock.
+    /// A template: a name for what the run works on; shown when it begins.
     #[schemars(extend("examples" = ["cloudflare-token/{{ secret_name }}"]))]
     pub lock: Option<String>,
-    /// Named spans between steps; measured, shown, journalled.
+    /// Named spans between steps; measured and shown.
     pub intervals: Option<Named<Interval>>,
     /// What steps have where they say nothing else.
     pub defaults: Option<Defaults>,
@@ -69,7 +69,7 @@ pub struct Playbook {
     pub outputs: Option<Named<Json>>,
 }
 
-/// What an SOP's header says; shown by plan, doc and reports.
+/// What an SOP's header says.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sop {
@@ -83,7 +83,7 @@ pub struct Sop {
     /// How long a run takes.
     #[schemars(with = "Option<forms::Duration>")]
     pub average_duration: Option<DurationText>,
-    /// The role that the operator attests to have before the run; who attested is journalled.
+    /// The role that the operator attests to have before the run.
     pub required_role: Option<String>,
     /// When `last_validated` is older than this, `check` and `run` warn.
     #[schemars(with = "Option<forms::Duration>")]

@@ -1,10 +1,11 @@
 //! Owns what makes a file a playbook beyond its shape (format, name), and laying a variant over what it extends.
 
-use super::document::{Named, Playbook};
+use super::document::{Named, Playbook, Step};
 use super::schema::{self, VARIANT_KEYS};
 use super::{read, shape};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +22,11 @@ pub struct Loaded {
     pub source: Arc<Source>,
     /// The base's document; `title`, `description`, `deprecated`, `sop` and `name` are the outermost variant's where it says them
     /// (`deprecated` never comes from a base that is not itself deprecated; a deprecated base's text is kept when the variant says none).
+    ///
+    /// Its `steps` are not in it but in `steps` below.
     pub document: Playbook,
+    /// The steps as JSON, for `step` to read one by one: as documents, many take ten times their text.
+    pub steps: Vec<Json>,
     /// Inputs that variants fix, outermost wins.
     pub fixed: Named<(Json, Place)>,
     /// The file that was asked for, outermost.
@@ -29,6 +34,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Reads one of `steps`; their shape was judged when the file was loaded.
+    pub fn step(json: &Json, place: &Place) -> Result<Step, Diagnostic> {
+        Step::deserialize(json).map_err(|error| Diagnostic::error("wrong-shape", error.to_string(), place))
+    }
+
     pub fn root(&self) -> Place {
         root(&self.source)
     }
@@ -83,13 +93,22 @@ pub fn load_for(path: &Path, asked: Option<&Place>) -> Result<Loaded, Vec<Diagno
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let chain = chain.into_iter().map(|(json, source)| Ok((read::part::<Playbook>(&json, &root(&source))?, source)));
-    let chain: Vec<_> = chain.collect::<Result<_, Vec<Diagnostic>>>()?;
-    let loaded = lay(chain);
-    match read::too_many_steps(&loaded.document, &loaded.source) {
-        Some(told) => Err(vec![told]),
-        None => Ok(loaded),
+    let mut steps = Vec::new();
+    if let Some((json, source)) = chain.last_mut() {
+        if let Some(told) = read::too_many_steps(json, source) {
+            return Err(vec![told]);
+        }
+        if let Some(Json::Array(list)) = json.as_object_mut().and_then(|map| map.remove("steps")) {
+            steps = list;
+        }
     }
+    // Its shape was judged above.
+    let chain = chain.into_iter().map(|(json, source)| match serde_json::from_value::<Playbook>(json) {
+        Ok(document) => Ok((document, source)),
+        Err(error) => Err(vec![Diagnostic::error("wrong-shape", error.to_string(), &root(&source))]),
+    });
+    let chain: Vec<_> = chain.collect::<Result<_, Vec<Diagnostic>>>()?;
+    Ok(lay(chain, steps))
 }
 
 /// Which file extends which, around to the last one's base.
@@ -102,7 +121,7 @@ fn circle(chain: &[(Json, Arc<Source>)]) -> String {
 }
 
 /// Lays each variant over its base, the outermost last.
-fn lay(mut chain: Vec<(Playbook, Arc<Source>)>) -> Loaded {
+fn lay(mut chain: Vec<(Playbook, Arc<Source>)>, steps: Vec<Json>) -> Loaded {
     let entry = chain[0].1.clone();
     let (mut document, source) = chain.pop().expect("the entry at least");
     let mut fixed = Named::new();
@@ -122,7 +141,7 @@ fn lay(mut chain: Vec<(Playbook, Arc<Source>)>) -> Loaded {
             fixed.insert(name, (value, place));
         }
     }
-    Loaded { source, document, fixed, entry }
+    Loaded { source, document, steps, fixed, entry }
 }
 
 /// What the shape cannot say: the format's number, the name, what a variant and a base must and may not have.

@@ -63,8 +63,6 @@ pub fn meant<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 /// What to do about a key that is no key here, but means something.
 pub fn advice(definition: &str, key: &str) -> Option<&'static str> {
     Some(match (definition, key) {
-        ("Assertion", "status") => "compare a status as text: `- status == 200`",
-        ("Assertion", "exit_code") => "compare an exit code as text: `- exit_code == 0`",
         ("Assertion", "duration") => "compare a duration as text: `- duration < 2s`",
         ("Http", "body" | "data") => "a body is `json`, `form`, `multipart`, `text` or `file`",
         ("Http", "params") => "query parameters go under `query`",

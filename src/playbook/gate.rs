@@ -80,7 +80,7 @@ enum Frame<'a> {
     /// The keys so far; whether the next node is a key.
     Map {
         start: usize,
-        keys: HashMap<std::borrow::Cow<'a, str>, Span>,
+        keys: HashMap<Cow<'a, str>, Span>,
         at_key: bool,
     },
     List {

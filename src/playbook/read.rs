@@ -1,7 +1,6 @@
 //! Owns reading our YAML files: from a path through the gate to a type, with every mistake of form at its place.
 //! Deliberately knows no key but by the types; variants are laid over their bases in `extend`.
 
-use super::document::{Playbook, Step};
 use super::{gate, schema, shape, spans, syntax};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::source::{Part, Place, Route, Source};
@@ -167,9 +166,8 @@ fn words(source: &Arc<Source>, error: &serde_yaml::Error) -> (String, usize) {
 }
 
 /// Refuses a playbook of more steps than anyone can have meant.
-pub fn too_many_steps(document: &Playbook, source: &Arc<Source>) -> Option<Diagnostic> {
-    let lists = [&document.steps, &document.on_failure, &document.finally];
-    let count: usize = lists.into_iter().flatten().map(|steps| steps_in(steps)).sum();
+pub fn too_many_steps(document: &Json, source: &Arc<Source>) -> Option<Diagnostic> {
+    let count: usize = ["steps", "on_failure", "finally"].map(|key| steps_in(&document[key])).iter().sum();
     (count > STEPS).then(|| {
         let place = Place { source: source.clone(), route: Route::root().key("steps") };
         Diagnostic::error("too-many-steps", format!("{count} steps; a playbook may have {STEPS}"), &place)
@@ -178,13 +176,12 @@ pub fn too_many_steps(document: &Playbook, source: &Arc<Source>) -> Option<Diagn
     })
 }
 
-fn steps_in(steps: &[Step]) -> usize {
-    let nested = |step: &Step| {
-        let lists = [&step.group, &step.on_failure];
-        let json = [&step.parallel, &step.on_unknown];
-        let in_json =
-            json.into_iter().flatten().map(|value| value.get("steps").unwrap_or(value).as_array().map_or(0, Vec::len));
-        lists.into_iter().flatten().map(|steps| steps_in(steps)).chain(in_json).sum::<usize>()
+fn steps_in(list: &Json) -> usize {
+    let nested = |step: &Json| {
+        ["group", "parallel", "on_failure", "on_unknown"]
+            .map(|key| step.get(key).map_or(0, |list| steps_in(list.get("steps").unwrap_or(list))))
+            .iter()
+            .sum::<usize>()
     };
-    steps.iter().map(|step| 1 + nested(step)).sum()
+    list.as_array().into_iter().flatten().map(|step| 1 + nested(step)).sum()
 }

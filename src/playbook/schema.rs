@@ -45,7 +45,7 @@ pub fn playbook_schema() -> Json {
     definitions["Step"]["dependentRequired"] =
         json!({"with": ["use"], "as": ["for_each"], "max_parallel": ["for_each"]});
     definitions["Http"]["allOf"] = at_most_one(&["json", "form", "multipart", "text", "file"]);
-    let queries = ["jq", "jsonpath", "header", "body", "stdout", "stderr", "schema"];
+    let queries = ["jq", "jsonpath", "header", "body", "stdout", "stderr", "status", "exit_code", "schema"];
     definitions["Assertion"]["oneOf"] = queries.iter().map(|query| json!({"required": [query]})).collect();
     definitions["Capture"]["oneOf"] = ["jq", "jsonpath", "header", "regex"]
         .iter()

@@ -107,7 +107,7 @@ impl Reporter for Human {
                 } else {
                     let text = self.masker.mask(&neutral(&step.title)).into_owned();
                     self.under_way.push(text.clone());
-                    if let Some(live) = &self.live {
+                    if let Some(live) = &mut self.live {
                         live.show(step.depth * 2, text);
                     }
                 }
@@ -124,7 +124,7 @@ impl Reporter for Human {
             RunEvent::StepFinished(step) => {
                 if !step.composite {
                     self.under_way.pop();
-                    if let Some(live) = &self.live {
+                    if let Some(live) = &mut self.live {
                         live.clear();
                     }
                 }
@@ -140,7 +140,7 @@ impl Reporter for Human {
                 self.print(&line);
             }
             RunEvent::Asking { .. } => {
-                if let Some(live) = &self.live {
+                if let Some(live) = &mut self.live {
                     live.clear();
                 }
             }
@@ -154,7 +154,7 @@ impl Reporter for Human {
                 self.print(&line);
             }
             RunEvent::RunFinished(finished) => {
-                if let Some(live) = &self.live {
+                if let Some(live) = &mut self.live {
                     live.clear();
                 }
                 let text = summary::closing(finished, &self.out);

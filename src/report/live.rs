@@ -3,41 +3,46 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::Duration;
 
-/// A spinner on standard error, redrawn several times a second by itself.
+/// A spinner on standard error, redrawn several times a second by itself; there only while a step is under way.
 pub struct Live {
-    bar: ProgressBar,
+    bar: Option<ProgressBar>,
 }
 
 impl Live {
     pub fn new() -> Live {
+        Live { bar: None }
+    }
+
+    pub fn show(&mut self, indent: usize, text: String) {
+        self.clear();
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{prefix}{spinner} {wide_msg} {elapsed}") {
             bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
         }
-        Live { bar }
-    }
-
-    pub fn show(&self, indent: usize, text: String) {
-        self.bar.reset_elapsed();
-        self.bar.set_prefix(" ".repeat(indent));
-        self.bar.set_message(text);
-        self.bar.enable_steady_tick(Duration::from_millis(120));
+        bar.set_prefix(" ".repeat(indent));
+        bar.set_message(text);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.bar = Some(bar);
     }
 
     /// Changes the text without starting the clock again.
     pub fn update(&self, text: String) {
-        self.bar.set_message(text);
+        if let Some(bar) = &self.bar {
+            bar.set_message(text);
+        }
     }
 
-    pub fn clear(&self) {
-        self.bar.disable_steady_tick();
-        self.bar.set_message(String::new());
-        self.bar.finish_and_clear();
-        self.bar.reset();
+    pub fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
     }
 
     /// Prints with the spinner out of the way.
     pub fn suspend(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
     }
 }

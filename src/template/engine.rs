@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tera::{Context, Tera};
 
 /// Longer templates are refused.
@@ -24,6 +24,8 @@ pub const LONGEST_RESULT: usize = 10 << 20;
 const MOST_ELIFS: usize = 100;
 /// Templates kept compiled by text; beyond it the cache starts anew.
 const CACHED: usize = 4096;
+/// How many are kept ready to be rendered; beyond it they are made anew.
+const KEPT_READY: usize = 128;
 const NAME: &str = "template";
 
 /// How a text is to be read.
@@ -47,7 +49,6 @@ pub struct Compiled {
     reads: Vec<(String, Range<usize>, bool)>,
     rewritten: String,
     pub(super) edits: Vec<Edit>,
-    tera: OnceLock<Result<Tera, Fault>>,
 }
 
 static BASE: LazyLock<Tera> = LazyLock::new(|| {
@@ -59,6 +60,8 @@ static BASE: LazyLock<Tera> = LazyLock::new(|| {
 
 type Cache = HashMap<(Form, String), Arc<Compiled>>;
 static CACHE: LazyLock<Mutex<Cache>> = LazyLock::new(Mutex::default);
+/// By the rewritten text.
+static READY: LazyLock<Mutex<HashMap<String, Arc<Tera>>>> = LazyLock::new(Mutex::default);
 
 impl Compiled {
     /// `None` where the text holds no tag at all.
@@ -124,19 +127,9 @@ impl Compiled {
         let needs = reads.iter().map(|(name, ..)| analysis.need(name)).collect();
         let reads = reads.into_iter().map(|(name, span, guarded)| (name, local(&span), guarded)).collect();
         let rewritten = apply(&whole, &edits);
-        let compiled = Compiled {
-            text: text.into(),
-            lead,
-            single,
-            analysis,
-            needs,
-            reads,
-            rewritten,
-            edits,
-            tera: OnceLock::new(),
-        };
+        let compiled = Compiled { text: text.into(), lead, single, analysis, needs, reads, rewritten, edits };
         // The hidden filters make expressions a little deeper; where that is too deep, better now than in a run.
-        compiled.tera().map(|_| ()).map_err(|fault| fault.clone())?;
+        scratch(&compiled.rewritten).map_err(|error| compiled.fault(&error, &|_| None))?;
         Ok(compiled)
     }
 
@@ -159,21 +152,27 @@ impl Compiled {
         &self.text[..at.unwrap_or(self.text.len())]
     }
 
-    fn tera(&self) -> Result<&Tera, &Fault> {
-        self.tera
-            .get_or_init(|| {
-                let mut tera = BASE.clone();
-                tera.add_raw_template(NAME, &self.rewritten)
-                    .map(|()| tera)
-                    .map_err(|error| self.fault(&error, &|_| None))
-            })
-            .as_ref()
+    /// What Tera runs. It holds all filters each time, some kilobytes, so that only those in use are kept.
+    fn tera(&self) -> Result<Arc<Tera>, Fault> {
+        let ready = || READY.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tera) = ready().get(&self.rewritten) {
+            return Ok(tera.clone());
+        }
+        let mut tera = BASE.clone();
+        tera.add_raw_template(NAME, &self.rewritten).map_err(|error| self.fault(&error, &|_| None))?;
+        let tera = Arc::new(tera);
+        let mut ready = ready();
+        if ready.len() >= KEPT_READY {
+            ready.clear();
+        }
+        ready.insert(self.rewritten.clone(), tera.clone());
+        Ok(tera)
     }
 
     /// The result: text, or for a single expression the value with its own type.
     /// `lookup` gives the values of `reads`.
     pub fn render<'v>(&self, lookup: impl Fn(&str) -> Option<&'v Value>) -> Result<Json, Fault> {
-        let tera = self.tera().map_err(Fault::clone)?;
+        let tera = self.tera()?;
         let mut context = Context::new();
         for ((name, ..), need) in self.reads.iter().zip(&self.needs) {
             if let Some(value) = lookup(name) {
@@ -205,13 +204,18 @@ impl std::fmt::Debug for Compiled {
     }
 }
 
-/// Lets Tera judge the author's own text. The flag: it is a syntax error, with a place that is to be trusted.
-fn judge(whole: &str, local: &dyn Fn(&Range<usize>) -> Range<usize>) -> Result<(), (Fault, bool)> {
+/// Whether Tera takes a text.
+fn scratch(text: &str) -> tera::TeraResult<()> {
     thread_local! {
         // One instance for all: a clone costs more than the parsing.
         static SCRATCH: std::cell::RefCell<Tera> = std::cell::RefCell::new(BASE.clone());
     }
-    SCRATCH.with_borrow_mut(|tera| tera.add_raw_template(NAME, whole)).map_err(|error| match report(&error) {
+    SCRATCH.with_borrow_mut(|tera| tera.add_raw_template(NAME, text))
+}
+
+/// Lets Tera judge the author's own text. The flag: it is a syntax error, with a place that is to be trusted.
+fn judge(whole: &str, local: &dyn Fn(&Range<usize>) -> Range<usize>) -> Result<(), (Fault, bool)> {
+    scratch(whole).map_err(|error| match report(&error) {
         Some(report) => {
             let range = report.span().range.clone();
             // "Unexpected end of input" spans the last token; the end is meant.

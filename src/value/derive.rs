@@ -4,6 +4,7 @@
 use super::{Marks, Value};
 use crate::secret::{Origin, Taint};
 use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// An error that can be told without what it says of the values it is about.
@@ -64,11 +65,19 @@ pub fn derive<E: Hush>(inputs: &[Value], eval: impl Fn(&[Value]) -> Result<Json,
 }
 
 fn with_stand_in(value: &Value, origin: &Arc<Origin>) -> Value {
-    let touched: Vec<&str> =
+    let mut touched: Vec<&str> =
         value.marks().iter().filter(|(_, taint)| taint.contains(origin)).map(|(mark, _)| mark.as_str()).collect();
     if touched.is_empty() {
         return value.clone();
     }
+    // Each part once, or the second time could bring the first text back: marks may repeat and lie within each other.
+    touched.sort_unstable_by_key(|mark| mark.len());
+    let mut outermost: HashSet<&str> = HashSet::new();
+    touched.retain(|mark| {
+        let ends = mark.match_indices('/').map(|(end, _)| end).chain([mark.len()]);
+        let covered = ends.into_iter().any(|end| outermost.contains(&mark[..end]));
+        !covered && outermost.insert(mark)
+    });
     let mut json = value.expose().clone();
     for mark in touched {
         if let Some(part) = json.pointer_mut(mark) {
@@ -111,9 +120,9 @@ fn stand_in(text: &str) -> String {
 /// Another character of the same kind, so that patterns that only look at kinds and lengths give the same answer.
 fn other_char(c: char) -> char {
     match c {
-        'a'..='z' => rotate(c, b'a', 26, 13),
-        'A'..='Z' => rotate(c, b'A', 26, 13),
-        '0'..='9' => rotate(c, b'0', 10, 5),
+        'a'..='z' => rotate(c, b'a', 26, 7),
+        'A'..='Z' => rotate(c, b'A', 26, 7),
+        '0'..='9' => rotate(c, b'0', 10, 3),
         'ß' => 'x',
         _ if c.is_ascii_punctuation() || c == ' ' => 'q',
         _ => 'ß',
@@ -179,6 +188,16 @@ mod tests {
             Json::String(codes.collect())
         });
         assert_eq!((again.expose(), again.is_secret()), (&json!("s3cr3t"), true));
+    }
+
+    #[test]
+    fn marks_that_repeat_or_nest_are_one() {
+        let origin = Arc::new(Origin { name: "token".into(), to: None });
+        for marks in [vec!["/a/b", "/a/b"], vec!["/a/b", "/a"], vec!["", "/a/b", "/a"]] {
+            let marks = marks.into_iter().map(|mark| (mark.to_string(), Taint::of(origin.clone()))).collect();
+            let value = Value::marked(json!({"a": {"b": "s3cr3t"}, "c": 1}), marks);
+            assert!(derived(&value, |json| json!(json["a"]["b"])).is_secret());
+        }
     }
 
     #[test]

@@ -49,14 +49,11 @@ impl Folder {
     pub fn furnish(&self, scene: &Scene, runbook: &Path, address: &str) -> io::Result<()> {
         let known = self.known(address);
         for (name, player) in &scene.programs {
-            write(&self.programs().join(name), 0o700, &script(name, player, runbook, &known))?;
+            let path = self.programs().join(name.trim_start_matches('/'));
+            write(&path, 0o700, &script(name, player, runbook, &known))?;
         }
         for (name, content) in &scene.files {
-            let path = self.files().join(name);
-            if let Some(parent) = path.parent() {
-                make(parent)?;
-            }
-            write(&path, 0o600, fill(content, &known).as_bytes())?;
+            write(&self.files().join(name), 0o600, fill(content, &known).as_bytes())?;
         }
         Ok(())
     }
@@ -67,6 +64,9 @@ fn make(folder: &Path) -> io::Result<()> {
 }
 
 fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        make(parent)?;
+    }
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)
 }

@@ -160,13 +160,15 @@ impl Play {
     }
 }
 
-/// The host a request is for: by `name:port` where the world says so, else by name.
+/// The host a request is for: by `name:port` where the world says so, else by name. A default port is never sent, and
+/// whether it would be 80 or 443 cannot be told here.
 fn find<'a>(hosts: &'a Named<Host>, host: &str) -> Option<&'a Host> {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let names = match host.rsplit_once(':').filter(|(_, port)| is_port(port)) {
+        Some((name, _)) => vec![host.to_owned(), name.to_owned()],
+        None => vec![host.to_owned(), format!("{host}:443"), format!("{host}:80")],
     };
-    hosts.get(host).or_else(|| hosts.get(name))
+    names.iter().find_map(|name| hosts.get(name))
 }
 
 fn map(json: Json) -> Map<String, Json> {

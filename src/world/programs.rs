@@ -10,7 +10,7 @@ use crate::playbook::document::Named;
 use crate::query::Program;
 use crate::source::{Part, Place};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// What plays a program.
 pub enum Player {
@@ -23,9 +23,13 @@ pub fn read(reader: &mut Reader, programs: Named<document::Program>, place: &Pla
     let mut read = Named::new();
     for (name, written) in programs {
         let place = place.key(&name);
-        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        // An absolute path stands for itself: a run looks for it below the folder of programs.
+        let inside = Path::new(name.strip_prefix('/').unwrap_or(&name));
+        let is_path = inside.components().all(|part| matches!(part, Component::Normal(_)));
+        let is_named = !inside.as_os_str().is_empty() && !name.ends_with('/') && !name.contains('\0');
+        if !is_named || !is_path || (!name.starts_with('/') && name.contains('/')) {
             let message = format!("`{name}` is not the name of a program");
-            let help = "write the name it is called by, without a folder";
+            let help = "write the name it is called by, or the absolute path";
             reader.found.push(Diagnostic::error("bad-program", message, &place).at(Part::Key).help(help));
         }
         let player = match written {

@@ -14,6 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
+use std::pin::pin;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
@@ -61,14 +62,16 @@ async fn play(scene: Scene, serving: &Serving) -> Result<(), WorldError> {
     // Whoever started us may be gone, or may not want to read: that is no reason to end.
     let _ = writeln!(io::stdout(), "{LISTENING}{address}");
     let _ = io::stdout().flush();
+    let mut accepting = pin!(server::accept(tcp, unix, House { stage, info, authority }));
     tokio::select! {
-        () = server::accept(tcp, unix, House { stage, info, authority }) => {}
+        () = &mut accepting => {}
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}
         Some(_) = async { hung_up.as_mut()?.recv().await } => {}
         Ok(()) = unneeded => {}
     }
-    // `folder` goes here, before the connections do: whoever sees them end finds nothing left behind.
+    // Before the connections do, also those not yet accepted: whoever sees one end finds nothing left behind.
+    drop(folder);
     Ok(())
 }
 

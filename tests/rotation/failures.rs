@@ -50,7 +50,7 @@ impl Case {
     fn fails_after_the_roll_at(self, step: &str) -> Failed {
         let failed = self.fails_at(step);
         assert_eq!(failed.after["cloudflare"]["rolls"].as_array().unwrap().len(), 1, "{}", failed.ran.shown());
-        failed.shows("**Resume this run.** It holds the new value").audits("yes")
+        failed.shows("The new value is gone with this run").audits("yes")
     }
 
     #[track_caller]
@@ -333,7 +333,7 @@ fn a_new_value_that_is_never_accepted_9() {
     Case::of(&READ)
         .patch(|state| state["cloudflare"]["new_value_after_calls"] = json!(10_000))
         .fails_after_the_roll_at("verify-new-value")
-        .shows("Do not roll again")
+        .shows("it was not accepted within two minutes")
         .serves("infisical", false);
 }
 
@@ -465,7 +465,7 @@ fn a_dyno_that_crashes_with_the_new_config_20() {
     Case::of(&DEPLOY)
         .patch(|state| state["heroku"]["apps"]["raxx-api-staging"]["crash"] = json!(true))
         .fails_after_the_roll_at("distribute/set-on-heroku[1]/wait-for-dynos/dynos-up")
-        .shows("look at `heroku logs -a raxx-api-staging`, then resume")
+        .shows("look at `heroku logs -a raxx-api-staging`")
         .serves("apps/raxx-api-prod", true);
 }
 
@@ -558,6 +558,25 @@ fn a_message_that_slack_does_not_take_19() {
     assert_eq!(failed.after["slack"]["messages"], json!([]));
 }
 
+// ------------------------------------------------------------------------------------------------------ the way back
+
+/// After a rotation that broke off consumers are red; a new run mends it, as the text says.
+#[test]
+fn a_rotation_that_broke_off_is_mended_by_another_11() {
+    let failed = Case::of(&ACCESS)
+        .patch(|state| project(state, "console")["role"] = json!("read"))
+        .fails_after_the_roll_at("distribute/store-in-infisical[0]/create")
+        .shows("--set allow_red=true");
+    let rehearsal = failed.rehearsal.patch_now(|state| {
+        project(state, "console")["role"] = json!("write");
+        state["heroku"]["apps"]["raxx-console-prod"]["config"]["CF_ACCESS_MGMT"] = json!("rolled-back-to-a-dead-value");
+        state["audit"] = json!([]);
+    });
+    let refused = Case { token: &ACCESS, rehearsal }.fails_at("preflight/console-green").shows("allow_red").rolls(1);
+    let again = Case { token: &ACCESS, rehearsal: refused.rehearsal.set("allow_red=true") }.passes().rolls(2);
+    assert_eq!(again.after["leaks"], json!([]));
+}
+
 // ------------------------------------------------------------------------------------------- health, console, Pages
 
 #[test]
@@ -614,7 +633,7 @@ fn a_console_session_that_ends_during_the_run_20() {
     let to = "    - GET /api/status/sites: |\n        gate(true; (if .state.cloudflare.rolls != [] then .state.console.sessions = [\"gone-and-never-to-be-seen-again\"] else . end) |";
     Case::where_(&READ, from, to)
         .fails_after_the_roll_at("consumers-healthy/console-healthy/still-green")
-        .shows("Put a fresh one into OPS_SESSION and resume");
+        .shows("the console does not accept the session any more");
 }
 
 #[test]

@@ -562,7 +562,7 @@ fn a_roll_that_fails_1() {
 #[test]
 fn an_infisical_change_policy_16() {
     for (policy, step, says) in [
-        (ChangePolicy::OpensApproval, "read-back/compare", "Have it approved in Infisical, then resume"),
+        (ChangePolicy::OpensApproval, "read-back/compare", "Have it approved in Infisical"),
         (
             ChangePolicy::RefusesMachines,
             "update",

@@ -63,6 +63,26 @@ impl Folder {
     }
 }
 
+/// Whether a process has ended; one that only waits to be reaped has.
+pub fn has_ended(pid: &str) -> bool {
+    match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Err(_) => true,
+        Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X'])),
+    }
+}
+
+/// Waits until something holds, for up to half a minute: what is waited for was brought about already.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("waited in vain: {what}");
+}
+
 pub struct Program(pub Command);
 
 impl Program {

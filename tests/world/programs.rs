@@ -19,6 +19,7 @@ programs:
     else {exit_code: 3, stdout: "out\n", stderr: "no such \(.argv[1])\n"} end
   odd 'name' $(id): '{exit_code: 0, stdout: .argv[0]}'
   slow: '{exit_code: 0, delay: "50ms"}'
+  /opt/tool/bin/tool: '{exit_code: 0, stdout: .argv[0]}'
 "#;
 
 /// Calls a program as a step does: found on the world's PATH, with this environment alone.
@@ -72,6 +73,7 @@ fn a_fake_sees_the_call_as_it_was_made() {
     let out = call(&up, "odd 'name' $(id)", &[], "");
     assert_eq!(text_of(&out.stdout), "odd 'name' $(id)");
     assert_eq!(call(&up, "slow", &[], "").status.code(), Some(0));
+    assert_eq!(text_of(&call(&up, "opt/tool/bin/tool", &[], "").stdout), "/opt/tool/bin/tool");
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn the_folder_of_programs_is_private_and_has_nothing_else() {
     let programs = up.world.stand_ins().programs;
     let mut names: Vec<_> = std::fs::read_dir(&programs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["odd 'name' $(id)", "slow", "vault"]);
+    assert_eq!(names, ["odd 'name' $(id)", "opt", "slow", "vault"]);
     for folder in [programs.as_path(), programs.parent().unwrap()] {
         assert_eq!(std::fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
     }

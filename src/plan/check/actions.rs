@@ -354,6 +354,9 @@ impl Judge<'_> {
         let mut env = self.named(defaults.env.as_ref(), &root.key("defaults").key("exec").key("env"));
         let own = self.named(written.env.as_ref(), &place.key("env"));
         env.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
+        for (name, _) in &env {
+            flow::env_permitted(self, name, &root.key("defaults").key("exec").key("env").key(name));
+        }
         for (name, _) in &own {
             flow::env_permitted(self, name, &place.key("env").key(name));
         }

@@ -117,6 +117,19 @@ impl Judge<'_> {
             );
             return None;
         }
+        if matches!(subjects[0], "schema" | "status" | "exit_code") {
+            let beside = json.as_object().into_iter().flatten();
+            let beside = beside.map(|(key, _)| key).find(|key| *key != subjects[0] && *key != "message");
+            if let Some(key) = beside {
+                let message = format!("`{key}` goes with a query, and `{}` is judged as it stands", subjects[0]);
+                let help = match subjects[0] {
+                    "schema" => "make an assertion of each",
+                    _ => "write a comparison, such as `status not in [404, 410]`, or `{jq: $out.status, …}`",
+                };
+                self.tell(Diagnostic::error("bad-assertion", message, &place.key(key)).at(Part::Key).help(help));
+                return None;
+            }
+        }
         if let Some(file) = &written.schema {
             let claim = self.schema(file, &place.key("schema"))?;
             return Some(Assertion { place: place.clone(), text, claim, message });

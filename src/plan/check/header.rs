@@ -9,7 +9,6 @@ use crate::playbook::Loaded;
 use crate::playbook::document::{self, InputType, Named};
 use crate::secret::Target;
 use crate::source::{Part, Place};
-use crate::template::Template;
 use serde_json::Value as Json;
 
 impl Judge<'_> {
@@ -188,12 +187,17 @@ impl Judge<'_> {
         Some(Setting::Template(self.template(json, place)))
     }
 
-    pub fn outputs(&mut self, written: Option<&Named<Json>>, place: &Place) -> Vec<(String, Template)> {
+    pub fn outputs(&mut self, written: Option<&Named<Json>>, place: &Place) -> Vec<(String, Setting)> {
         let mut outputs = Vec::new();
         for (name, json) in written.into_iter().flatten() {
             let at = place.key(name);
-            let template = self.template(json, &at);
-            for read in template.reads() {
+            let Some(setting) = self.setting(json, &at) else { continue };
+            // What a query makes of a secret is only known when it runs; it is judged there.
+            let reads = match &setting {
+                Setting::Template(template) => template.reads(),
+                Setting::Query(_) => Vec::new(),
+            };
+            for read in reads {
                 if let Some((origin, _)) = self.secret_name(&read.name) {
                     let diagnostic = Diagnostic::error(
                         "secret-in-outputs",
@@ -206,7 +210,7 @@ impl Judge<'_> {
                     self.tell(diagnostic);
                 }
             }
-            outputs.push((name.clone(), template));
+            outputs.push((name.clone(), setting));
         }
         outputs
     }

@@ -47,7 +47,7 @@ pub struct Step {
 
     // Actions: exactly one of them.
     /// One HTTP exchange.
-    pub http: Option<Http>,
+    pub http: Option<Box<Http>>,
     /// A program by argv (a list, or a map with `argv`); no shell.
     #[schemars(with = "Option<forms::ExecForm>")]
     pub exec: Option<Json>,

@@ -1,0 +1,92 @@
+//! Owns loops: a step for each item of a list, and what its captures are afterwards.
+
+use super::attempt::{evaluate, failure, title};
+use super::place::{Halt, Place, outcome_of};
+use super::scope::Scope;
+use super::steps::run_once;
+use super::tell::{begin, finish, report_failure, skip};
+use crate::event::{FailureKind, StepOutcome};
+use crate::plan::{Step, Work};
+use crate::value::Value;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
+    let Some(each) = &step.each else { return Ok(()) };
+    let started = Instant::now();
+    let heading = here.facts.mask(&title(step, scope));
+    let list = match evaluate(&each.over, scope) {
+        Ok(list) => list,
+        Err(message) => {
+            if let Some(reason) = here.engine.excuse(&message) {
+                here.engine.unborn(step);
+                skip(step, here.key.clone(), scope, here, reason);
+                return Ok(());
+            }
+            let message = format!("the list to loop over cannot be had: {message}");
+            return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), started, here);
+        }
+    };
+    let Some(count) = list.expose().as_array().map(Vec::len) else {
+        let message = format!("`for_each` wants a list, and this is {}", crate::value::shape_of(list.expose()));
+        return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), started, here);
+    };
+    if count == 0 {
+        skip(step, here.key.clone(), scope, here, "there is nothing to loop over".into());
+        gather(step, Vec::new(), scope, here);
+        return Ok(());
+    }
+    begin(&here.key, &heading, step, here, true);
+    let mut iterations = Vec::new();
+    let mut ended = Ok(());
+    for (index, item) in list.items().into_iter().enumerate() {
+        if here.engine.interrupted() && !here.engine.winding_up() {
+            ended = Err(Halt::Interrupted);
+            break;
+        }
+        let inner = Scope::iteration(scope);
+        inner.define(&each.name, item);
+        ended = run_once(step, &inner, &here.within(here.key.iteration(index))).await;
+        let mut own = inner.own();
+        own.remove(&each.name);
+        iterations.push(own);
+        if ended.is_err() {
+            break;
+        }
+    }
+    gather(step, iterations, scope, here);
+    let outcome = match &ended {
+        Ok(()) => StepOutcome::Passed,
+        Err(halt) => outcome_of(halt),
+    };
+    let detail = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
+    finish(&here.key, heading, outcome, 1, started.elapsed(), detail, Vec::new(), here, true);
+    ended
+}
+
+/// After a loop each name that was captured in it is the list of its values; null where an iteration had none.
+fn gather(step: &Step, iterations: Vec<BTreeMap<String, Value>>, scope: &Scope<'_>, here: &Place<'_>) {
+    let mut names: Vec<String> = names_in(step);
+    for own in &iterations {
+        names.extend(own.keys().cloned());
+    }
+    names.sort();
+    names.dedup();
+    for name in names.into_iter().filter(|name| !here.engine.is_unborn(name)) {
+        let values = iterations.iter().map(|own| own.get(&name).cloned().unwrap_or_else(Value::null));
+        scope.define(&name, Value::list(values));
+    }
+}
+
+/// Every name that a step and the steps within it capture.
+pub fn names_in(step: &Step) -> Vec<String> {
+    let mut names: Vec<String> = step.capture.iter().map(|capture| capture.name.clone()).collect();
+    match &step.work {
+        Work::Set(settings) => names.extend(settings.iter().map(|(name, _)| name.clone())),
+        Work::Group(steps) | Work::Parallel { steps, .. } => {
+            steps.iter().for_each(|step| names.extend(names_in(step)));
+        }
+        _ => {}
+    }
+    names
+}

@@ -1,0 +1,396 @@
+//! Permissions through the front door: what is not permitted is refused, before anything is sent, with exit code 5, or
+//! with 2 where it is known beforehand.
+
+mod support;
+
+use serde_json::json;
+use support::{Answer, Folder, Ran, Server};
+
+fn echoing() -> Server {
+    Server::start(|request, _| match request.path.split_once("/to?") {
+        Some((_, target)) => Answer::text(302, "").header("location", target),
+        None => Answer::json(200, json!({"method": request.method, "path": request.path, "body": request.body})),
+    })
+}
+
+/// One step, with these permissions; `there` is where the server is, given as an input so that nothing is known beforehand.
+fn one(server: &Server, permissions: &str, action: &str) -> Folder {
+    let permissions = permissions.replace("SERVER", &server.address()).replace("PORT", port(server));
+    Folder::with(&format!(
+        "runbook: 1\nname: test\npermissions: {permissions}\ninputs:\n  there: {{type: string, default: \"http://{}\"}}\n  port: {{type: string, default: \"{}\"}}\nsteps:\n  - id: bad\n    effect: idempotent\n    {action}\n",
+        server.address(),
+        port(server)
+    ))
+}
+
+fn port(server: &Server) -> &'static str {
+    // Leaked: a few bytes a test.
+    Box::leak(server.address().rsplit(':').next().unwrap().to_string().into_boxed_str())
+}
+
+#[track_caller]
+fn refused(server: &Server, permissions: &str, action: &str) -> Ran {
+    let before = server.requests().len();
+    let ran = one(server, permissions, action).run(&[]);
+    assert_eq!(ran.code, 5, "{permissions} {action}\n{}", ran.shown());
+    assert_eq!(server.requests().len(), before, "something was sent: {permissions} {action}");
+    ran
+}
+
+#[track_caller]
+fn allowed(server: &Server, permissions: &str, action: &str) -> Ran {
+    let ran = one(server, permissions, action).run(&[]);
+    assert_eq!(ran.code, 0, "{permissions} {action}\n{}", ran.shown());
+    ran
+}
+
+#[test]
+fn methods_ports_and_paths() {
+    let server = echoing();
+    let get = r#"http: {url: "{{ there }}/v1/items/7"}"#;
+    let put = r#"http: {method: PUT, url: "{{ there }}/v1/items/7"}"#;
+    for rule in [
+        "http://SERVER",
+        "http://SERVER/**",
+        "GET http://SERVER/v1/items/7",
+        "GET,PUT http://SERVER/v1/*/*",
+        "http://127.0.0.1:*/v1/**",
+        "GET http://SERVER/v1/items/7/**",
+        "SERVER/v1/**",
+    ] {
+        allowed(&server, &format!("{{net: [\"{rule}\"]}}"), get);
+    }
+    for rule in [
+        "PUT http://SERVER/**",
+        "http://SERVER/v2/**",
+        "http://SERVER/v1/*",
+        "http://SERVER/v1/items/77",
+        "http://127.0.0.1:1/**",
+        "http://127.0.0.1/**",
+        "http://localhost:PORT/**",
+        "https://SERVER/**",
+        "http://SERVER/V1/**",
+        "http://127.0.0.2:PORT/**",
+        "http://[::1]:PORT/**",
+        "*.0.0.1:PORT/**",
+        "http://SERVER/v1/items/7/*",
+    ] {
+        let ran = one(&server, &format!("{{net: [\"{rule}\"]}}"), get).replace_net(rule, &server);
+        assert!(ran.code == 5 || ran.code == 2, "{rule}\n{}", ran.shown());
+    }
+    refused(&server, "{}", get).shows("is not permitted by `permissions.net`").shows("add `GET http://");
+    refused(&server, "{net: [\"GET http://SERVER/**\"]}", put).shows("with other methods");
+}
+
+trait ReplaceNet {
+    fn replace_net(self, rule: &str, server: &Server) -> Ran;
+}
+
+impl ReplaceNet for Folder {
+    /// Runs it; that nothing was sent is sure then.
+    fn replace_net(self, rule: &str, server: &Server) -> Ran {
+        let before = server.requests().len();
+        let ran = self.run(&[]);
+        assert_eq!(server.requests().len(), before, "something was sent under {rule}");
+        ran
+    }
+}
+
+#[test]
+fn dots_and_hidden_slashes_lead_nowhere_else() {
+    let server = echoing();
+    let rule = "{net: [\"http://SERVER/public/**\"]}";
+    for path in [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/.%2E/admin",
+        "/public/..%2fadmin",
+        "/public/..%5cadmin",
+        "/public/..\\\\admin",
+        "/public/%252e%252e/admin",
+        "/public/..;/admin",
+        "/public%2f..%2fadmin",
+        "/public/a%00b",
+        "/./admin",
+        "//public/x",
+        "/Public/x",
+        "/public/x/../../admin?a=/public/",
+    ] {
+        refused(&server, rule, &format!("http: {{url: \"{{{{ there }}}}{path}\"}}"));
+    }
+    for (path, sent) in [
+        ("/public", "/public"),
+        ("/public/", "/public/"),
+        ("/admin/../public/x", "/public/x"),
+        ("/public/a%20b", "/public/a%20b"),
+        ("/public/x?y=../../admin#/z", "/public/x?y=../../admin"),
+    ] {
+        allowed(&server, rule, &format!("http: {{url: \"{{{{ there }}}}{path}\"}}"));
+        assert_eq!(server.requests().last().unwrap().path, sent);
+    }
+}
+
+#[test]
+fn user_names_in_a_url_and_other_schemes_are_refused() {
+    let server = echoing();
+    for url in ["http://api.example.com@127.0.0.1:{{ port }}/", "http://a:b@127.0.0.1:{{ port }}/"] {
+        let folder = one(&server, "{net: [\"http://SERVER/**\"]}", &format!("http: {{url: \"{url}\"}}"));
+        let ran = folder.replace_net(url, &server);
+        ran.exits(5).shows("a user name or a password");
+    }
+    for url in [
+        "ftp://127.0.0.1:{{ port }}/",
+        "file:///etc/passwd{{ port }}",
+        "ws://127.0.0.1:{{ port }}/",
+        "data:,{{ port }}",
+        "{{ port }}",
+    ] {
+        let folder = one(&server, "{net: [\"http://SERVER/**\"]}", &format!("http: {{url: \"{url}\"}}"));
+        let ran = folder.replace_net(url, &server);
+        assert!([1, 5].contains(&ran.code), "{url} {} {}", ran.code, ran.shown());
+    }
+}
+
+#[test]
+fn plain_http_needs_to_be_spelt_and_localhost_is_a_name_of_its_own() {
+    let server = echoing();
+    for url in [
+        "http://api.example.com:{{ port }}/",
+        "http://localhost:{{ port }}/",
+        "http://127.1:{{ port }}/x",
+        "http://2130706433:{{ port }}/",
+    ] {
+        let rule = if url.contains("api") {
+            "{net: [\"api.example.com:PORT/**\", \"https://api.example.com:PORT/**\"]}"
+        } else {
+            "{net: [\"http://127.0.0.9:PORT/**\"]}"
+        };
+        refused(&server, rule, &format!("http: {{url: \"{url}\"}}"));
+    }
+    // Other spellings of an address are that address.
+    for url in [
+        "http://127.1:{{ port }}/",
+        "http://2130706433:{{ port }}/",
+        "http://0x7f.0.0.1:{{ port }}/",
+        "http://127.0.0.1.:{{ port }}/",
+    ] {
+        allowed(&server, "{net: [\"http://SERVER/**\"]}", &format!("http: {{url: \"{url}\"}}"));
+    }
+    allowed(&server, "{net: [\"localhost:PORT/**\"]}", "http: {url: \"http://LocalHost:{{ port }}/\"}");
+}
+
+#[test]
+fn a_redirect_is_judged_like_the_first_request() {
+    let server = echoing();
+    let other = echoing();
+    let rule = "{net: [\"GET http://SERVER/to\", \"GET http://SERVER/fine/**\"]}";
+    for target in [
+        "/admin",
+        "/fine/../admin",
+        &other.url("/fine/x"),
+        "//127.0.0.1:1/fine/x",
+        "/fine/..%2fadmin",
+        "https://127.0.0.1:1/fine/",
+        "file:///etc/passwd",
+    ] {
+        let folder = one(&server, rule, &format!("http: {{url: \"{{{{ there }}}}/to?{target}\"}}"));
+        let before = server.requests().len();
+        let ran = folder.run(&[]).exits(5).shows("redirected to a place that is not permitted");
+        assert_eq!(server.requests().len(), before + 1, "{target}: {}", ran.shown());
+    }
+    assert_eq!(other.requests().len(), 0);
+    allowed(&server, rule, "http: {url: \"{{ there }}/to?/fine/x\"}");
+}
+
+#[test]
+fn programs_are_permitted_as_they_are_spelt() {
+    let server = echoing();
+    let run = |rule: &str, program: &str| {
+        let folder = Folder::with(&format!(
+            "runbook: 1\nname: test\npermissions: {{run: [{rule}]}}\ninputs: {{p: {{type: string, default: \"{program}\"}}}}\nsteps:\n  - id: bad\n    exec: [\"{{{{ p }}}}\", -c, 'touch ran']\n"
+        ));
+        std::fs::create_dir(folder.path().join("bin")).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", folder.path().join("bin/sh")).unwrap();
+        let ran = folder.run(&[]);
+        (ran.code, folder.path().join("ran").exists(), ran)
+    };
+    let _ = server;
+    let (code, happened, ran) = run("sh", "sh");
+    assert!(code == 0 && happened, "{}", ran.shown());
+    let (code, happened, ran) = run("/bin/sh", "/bin/sh");
+    assert!(code == 0 && happened, "{}", ran.shown());
+    for (rule, program) in [
+        ("sh", "/bin/sh"),
+        ("/bin/sh", "sh"),
+        ("sh", "./bin/sh"),
+        ("sh", "bin/sh"),
+        ("/bin/sh", "/bin/../bin/sh"),
+        ("sh", "bash"),
+        ("\"*\"", "sh"),
+        ("sh", "SH"),
+        ("sh", "sh "),
+        ("/bin", "/bin/sh"),
+        ("\"\"", ""),
+        ("\"bin/sh\"", "bin/sh"),
+        ("/bin/sh", "//bin/sh"),
+    ] {
+        let (code, happened, ran) = run(rule, program);
+        assert!(!happened && [1, 2, 5].contains(&code), "{rule} {program} {code}\n{}", ran.shown());
+    }
+}
+
+#[test]
+fn programs_come_from_path_without_what_is_relative() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\npermissions: {run: [mytool]}\nsteps:\n  - id: run\n    exec: [mytool]\n    expect: [{stdout: \"second\\n\"}]\n",
+    );
+    for (place, says) in [("rel/mytool", "first"), ("abs/mytool", "second"), ("mytool", "third")] {
+        let file = folder.file(place, &format!("#!/bin/sh\necho {says}\n"));
+        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let path = format!("rel::.:{}:/usr/bin:/bin", folder.path().join("abs").display());
+    folder.program().args(["run", "test.yaml"]).env("PATH", &path).ran().exits(0);
+}
+
+#[test]
+fn names_of_the_environment_are_permitted_one_by_one() {
+    let env = |rule: &str, name: &str| {
+        Folder::with(&format!(
+            "runbook: 1\nname: test\npermissions: {{run: [env], env: [{rule}]}}\nsteps:\n  - id: run\n    exec: {{argv: [env], env: {{{name}: x}}}}\n"
+        ))
+        .run(&[])
+    };
+    for (rule, name) in [("A", "A"), ("\"GH_*\"", "GH_TOKEN"), ("\"*\"", "ANY")] {
+        env(rule, name).exits(0);
+    }
+    for (rule, name) in [("A", "B"), ("\"GH_*\"", "GITHUB"), ("\"GH_*\"", "XGH_A"), ("A", "a"), ("A", "LD_PRELOAD")] {
+        env(rule, name).exits(2).shows("error[env-not-permitted]");
+    }
+}
+
+#[test]
+fn files_outside_of_what_may_be_read_are_not_sent() {
+    let server = echoing();
+    let folder = one(
+        &server,
+        "{net: [\"http://SERVER/**\"], read: [data/**]}",
+        "http: {method: PUT, url: \"{{ there }}/\", file: \"{{ f }}\"}",
+    );
+    let text = folder.read("test.yaml").replace("inputs:\n", "inputs:\n  f: {type: string}\n");
+    folder.file("test.yaml", &text);
+    folder.file("data/fine.txt", "fine");
+    folder.file("private.txt", "private-of-mine");
+    folder.file("data-2/x.txt", "private-of-mine");
+    std::os::unix::fs::symlink("../private.txt", folder.path().join("data/link.txt")).unwrap();
+    std::os::unix::fs::symlink("..", folder.path().join("data/up")).unwrap();
+    folder.run(&["--set", "f=data/fine.txt"]).exits(0);
+    folder.run(&["--set", "f=data/../data/fine.txt"]).exits(0);
+    let absolute = folder.path().join("private.txt").display().to_string();
+    for path in [
+        "private.txt",
+        "data/../private.txt",
+        "data/link.txt",
+        "data/up/private.txt",
+        "data-2/x.txt",
+        "/etc/passwd",
+        &absolute,
+        "../x",
+        "data/../../x",
+    ] {
+        folder.run(&["--set", &format!("f={path}")]).exits(5).shows("`permissions.read`");
+    }
+    for path in ["data/none.txt", "data", "data/"] {
+        let ran = folder.run(&["--set", &format!("f={path}")]);
+        assert!([1, 5].contains(&ran.code), "{path}: {}", ran.shown());
+    }
+    assert!(server.requests().iter().all(|request| request.body == "fine"));
+}
+
+#[test]
+fn an_input_of_type_file_may_be_read_as_the_operator_named_it() {
+    let server = echoing();
+    let folder =
+        one(&server, "{net: [\"http://SERVER/**\"]}", "http: {method: PUT, url: \"{{ there }}/\", file: \"{{ f }}\"}");
+    let text = folder.read("test.yaml").replace("inputs:\n", "inputs:\n  f: {type: file}\n");
+    folder.file("test.yaml", &text);
+    folder.file("elsewhere/a.txt", "named");
+    folder.run(&["--set", "f=elsewhere/a.txt"]).exits(0);
+    folder.run(&["--set", "f=elsewhere"]).exits(2).shows("is not a file");
+    folder.run(&["--set", "f=elsewhere/b.txt"]).exits(2).shows("cannot be used");
+    assert_eq!(server.requests()[0].body, "named");
+}
+
+#[test]
+fn tls_files_need_leave_to_be_read() {
+    let server = echoing();
+    for key in ["ca: ca.pem", "client_cert: ca.pem, client_key: ca.pem"] {
+        let folder = one(
+            &server,
+            "{net: [\"https://127.0.0.1:*/**\"], read: [tls/*]}",
+            &format!("http: {{url: \"https://127.0.0.1:{{{{ port }}}}/\", tls: {{{key}}}}}"),
+        );
+        folder.file("ca.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+        folder.run(&[]).exits(5).shows("`permissions.read`");
+    }
+}
+
+#[test]
+fn a_module_may_do_no_more_than_its_caller() {
+    let server = echoing();
+    let module = |permissions: &str| {
+        format!(
+            "runbook: 1\nname: module\npermissions: {}\ninputs: {{there: {{type: string}}, p: {{type: string, default: \"true\"}}}}\nsteps:\n  - id: ask\n    http: {{url: \"{{{{ there }}}}/x\"}}\n  - id: run\n    exec: [\"{{{{ p }}}}\"]\n",
+            permissions.replace("SERVER", &server.address())
+        )
+    };
+    let caller = |permissions: &str, theirs: &str| {
+        let folder = one(&server, permissions, "use: module.yaml\n    with: {there: \"{{ there }}\"}");
+        folder.file("module.yaml", &module(theirs));
+        folder
+    };
+    let own = "{net: [\"GET http://SERVER/**\"], run: [\"true\"], env: [A], read: [a/**]}";
+    caller(own, "{net: [\"GET http://SERVER/x\"], run: [\"true\"]}").run(&[]).exits(0);
+    for theirs in [
+        "{net: [\"http://SERVER/x\"], run: [\"true\"]}",
+        "{net: [\"GET http://SERVER/**\"], run: [\"true\", cat]}",
+        "{net: [\"GET http://SERVER/**\"], run: [\"true\"], env: [B]}",
+        "{net: [\"GET http://SERVER/**\"], run: [\"true\"], env: [\"*\"]}",
+        "{net: [\"GET http://SERVER/**\"], run: [\"true\"], read: [\"**\"]}",
+        "{net: [\"GET http://SERVER/**\"], run: [\"true\"], read: [\"a/../b/**\"]}",
+        "{net: [\"GET http://SERVER/** private\"], run: [\"true\"]}",
+        "{net: [\"GET http://127.0.0.1:*/**\"], run: [\"true\"]}",
+    ] {
+        caller(own, theirs).run(&[]).exits(2).shows("error[wider-permission]");
+    }
+    // What the caller may do and the module may not, the module may not.
+    let ran = caller(own, "{net: [\"GET http://SERVER/y\"], run: [\"true\"]}").run(&[]).exits(5);
+    assert!(ran.stdout.contains("of this module and of each playbook that calls it"), "{}", ran.stdout);
+}
+
+#[test]
+fn playbooks_and_schemas_lie_below_the_folder() {
+    let folder = Folder::new();
+    let outside = Folder::new();
+    outside.file("module.yaml", "runbook: 1\nname: module\nsteps:\n  - wait: 1ms\n");
+    outside.file("shape.json", "{}");
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+    let away = outside.path().display().to_string();
+    for path in [
+        format!("{away}/module.yaml"),
+        "link/module.yaml".into(),
+        format!("../{}/module.yaml", outside.path().file_name().unwrap().to_string_lossy()),
+    ] {
+        folder.file("test.yaml", &format!("runbook: 1\nname: test\nsteps:\n  - id: a\n    use: {path}\n"));
+        folder.run(&[]).exits(2).shows("error[file-outside]");
+    }
+    for path in [format!("{away}/shape.json"), "link/shape.json".into()] {
+        folder.file(
+            "test.yaml",
+            &format!("runbook: 1\nname: test\nsteps:\n  - id: a\n    assert: [{{schema: {path}}}]\n"),
+        );
+        folder.run(&[]).exits(2).shows("error[file-outside]");
+    }
+    folder.file("test.yaml", "runbook: 1\nname: test\nsteps:\n  - id: a\n    use: /etc/passwd\n");
+    let ran = folder.run(&[]).exits(2);
+    assert!(!ran.shown().contains("root:"), "{}", ran.shown());
+}
