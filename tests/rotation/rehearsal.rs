@@ -90,6 +90,12 @@ impl Rehearsal {
         self
     }
 
+    /// Changes the world as it is now, after a run.
+    pub fn patch_now(self, change: impl FnOnce(&mut Json)) -> Rehearsal {
+        let before = self.after();
+        Rehearsal { before, ..self }.patch(change)
+    }
+
     pub fn set(self, text: &str) -> Rehearsal {
         self.with(&["--set", text])
     }
@@ -127,11 +133,6 @@ impl Rehearsal {
 
     pub fn after(&self) -> Json {
         self.world.state().unwrap()
-    }
-
-    /// How often a token was rolled.
-    pub fn rolls(&self) -> usize {
-        self.after()["cloudflare"]["rolls"].as_array().unwrap().len()
     }
 }
 
