@@ -187,9 +187,10 @@ impl<'a> Engine<'a> {
         }
         match &plan.lock {
             None => Ok(None),
-            Some(template) => render::public_text(template, scope, "the lock")
-                .map(Some)
-                .map_err(|error| failed("`lock`".into(), error.to_string())),
+            Some(template) => render::public_text(template, scope, "the lock").map(Some).map_err(|error| {
+                let kind = error.kind();
+                Failure { kind, ..failed("`lock`".into(), error.to_string()) }
+            }),
         }
     }
 

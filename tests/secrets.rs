@@ -428,8 +428,7 @@ steps:
         );
         let before = server.requests().len();
         let ran = shown(&folder, &["--output", "json"]);
-        let expected = if matches!(what, "wait" | "cwd" | "file" | "proxy") { [1, 5] } else { [5, 5] };
-        assert!(expected.contains(&ran.code), "{what}: {}\n{}", ran.code, ran.shown());
+        assert_eq!(ran.code, 5, "{what}:\n{}", ran.shown());
         assert_eq!(server.requests().len(), before + 1, "{what}: something was sent");
     }
 }

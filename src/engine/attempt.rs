@@ -304,7 +304,7 @@ fn retry_after(output: &Json) -> Option<Duration> {
 fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
     let mut surely_not = true;
     let (kind, message, help) = match trouble {
-        Trouble::Render(error) => (FailureKind::Evaluation, error.to_string(), None),
+        Trouble::Render(error) => (error.kind(), error.to_string(), None),
         Trouble::Paging(message) => (FailureKind::Evaluation, message, None),
         Trouble::Action(error) => {
             let message = error.to_string();

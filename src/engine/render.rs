@@ -3,6 +3,7 @@
 
 use super::scope::With;
 use crate::action::{TemporaryFolder, exec, http};
+use crate::event::FailureKind;
 use crate::plan::{self, duration};
 use crate::template::{Template, TemplateError};
 use crate::value::{Names, Value};
@@ -17,6 +18,18 @@ pub enum RenderError {
     Template(#[from] TemplateError),
     #[error("{0}")]
     Value(String),
+    /// A secret would stand where everybody sees it.
+    #[error("{0} would hold a secret")]
+    Secret(String),
+}
+
+impl RenderError {
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            RenderError::Secret(_) => FailureKind::Refused,
+            RenderError::Template(_) | RenderError::Value(_) => FailureKind::Evaluation,
+        }
+    }
 }
 
 pub fn http(written: &plan::Http, names: &dyn Names, folder: &Path) -> Result<http::Request, RenderError> {
@@ -201,7 +214,7 @@ fn path(template: &Template, names: &dyn Names, folder: &Path) -> Result<PathBuf
 pub fn public_text(template: &Template, names: &dyn Names, what: &str) -> Result<String, RenderError> {
     let value = template.render_text(names)?;
     if value.is_secret() {
-        return Err(RenderError::Value(format!("{what} would hold a secret")));
+        return Err(RenderError::Secret(what.into()));
     }
     Ok(value.expose_text())
 }

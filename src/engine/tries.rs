@@ -151,7 +151,16 @@ async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) 
         Work::Wait(template) => {
             let delay = match render::duration_of(template, scope) {
                 Ok(delay) => delay,
-                Err(error) => return Ok(not_done(step, here, error.to_string())),
+                Err(error) => {
+                    let kind = error.kind();
+                    return Ok(match not_done(step, here, error.to_string()) {
+                        Attempted::Failed(mut missed) => {
+                            missed.failure.kind = kind;
+                            Attempted::Failed(missed)
+                        }
+                        other => other,
+                    });
+                }
             };
             here.engine.pause(&here.key, delay, &here.cancel).await?;
             let output = Value::plain(serde_json::json!({"duration_ms": delay.as_millis() as u64}));
