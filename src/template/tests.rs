@@ -255,7 +255,7 @@ fn expressions() {
         ("", "the expression is empty"),
         ("{{ n }}", "an expression is meant here, not a template"),
         ("n }} {{ n", "`}}` closes nothing here"),
-        ("n ==", "found `}}` but"),
+        ("n ==", "it ends where a value should stand"),
         ("'a", "string opened with"),
     ] {
         let error = Expression::parse(text).unwrap_err();
