@@ -14,7 +14,10 @@ fn the_schema_files_are_what_the_types_say() {
             std::fs::write(&path, &now).unwrap();
         }
         let then = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(then == now, "schemas/{name}.schema.json is out of date: run RUNBOOK_UPDATE=1 cargo test --test schema");
+        assert!(
+            then == now,
+            "schemas/{name}.schema.json is out of date: run RUNBOOK_UPDATE=1 cargo test --test schema"
+        );
     }
 }
 
