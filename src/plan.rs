@@ -18,6 +18,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Headers that follow from the request, and with which a server could be led to see another one than was judged.
+pub const OUR_HEADERS: [&str; 8] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "proxy-connection"];
+
 /// A playbook's or module's step; unique within its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(pub Arc<str>);

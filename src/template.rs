@@ -16,7 +16,7 @@ mod tell;
 mod tests;
 mod walk;
 
-use crate::value::{Hush, Names, Value, derive, escape, text_of};
+use crate::value::{Hush, Names, STARS, Value, altered, derive, escape, text_of};
 use analyse::Fault;
 use engine::{Compiled, Form};
 use serde_json::Value as Json;
@@ -116,6 +116,24 @@ impl Template {
             ids.sort();
             ids.dedup();
             ids
+        })
+    }
+
+    /// As text for people: what came from secrets is stars, what stands around it is not.
+    pub fn render_shown(&self, names: &dyn Names) -> Result<String, TemplateError> {
+        struct Altered<'a>(&'a dyn Names);
+        impl Names for Altered<'_> {
+            fn lookup(&self, name: &str) -> Option<Value> {
+                self.0.lookup(name).map(|value| altered(&value))
+            }
+        }
+        let value = self.render_text(names)?;
+        if !value.is_secret() {
+            return Ok(value.expose_text());
+        }
+        Ok(match self.render_text(&Altered(names)) {
+            Ok(other) => starred(&value.expose_text(), &other.expose_text()),
+            Err(_) => STARS.into(),
         })
     }
 
@@ -308,6 +326,39 @@ impl Hush for Fault {
         self.message.hush();
         self.help = None;
     }
+}
+
+/// A text with stars where it differs from what it would be with other secrets.
+fn starred(text: &str, other: &str) -> String {
+    let (text, other): (Vec<char>, Vec<char>) = (text.chars().collect(), other.chars().collect());
+    let mut hidden: Vec<bool> = vec![false; text.len()];
+    if text.len() == other.len() {
+        hidden = text.iter().zip(&other).map(|(real, other)| real != other).collect();
+    } else {
+        let same = |pairs: &mut dyn Iterator<Item = (&char, &char)>| pairs.take_while(|(a, b)| a == b).count();
+        let start = same(&mut text.iter().zip(&other));
+        let end = same(&mut text.iter().rev().zip(other.iter().rev())).min(text.len() - start);
+        let end = text.len() - end;
+        // Where something was left out, what stands beside it tells where.
+        hidden[start.min(text.len().saturating_sub(1))..end.max((start + 1).min(text.len()))].fill(true);
+    }
+    // A character of a hash or of base64 may be the same by chance: the whole word is hidden.
+    let in_word = |c: char| c.is_alphanumeric() || "+/=_-".contains(c);
+    for index in 1..text.len() {
+        hidden[index] |= hidden[index - 1] && in_word(text[index]) && in_word(text[index - 1]);
+    }
+    for index in (1..text.len()).rev() {
+        hidden[index - 1] |= hidden[index] && in_word(text[index]) && in_word(text[index - 1]);
+    }
+    let mut shown = String::new();
+    for (index, c) in text.iter().enumerate() {
+        match hidden[index] {
+            false => shown.push(*c),
+            true if index == 0 || !hidden[index - 1] => shown.push_str(STARS),
+            true => {}
+        }
+    }
+    shown
 }
 
 fn error_of(fault: Fault) -> TemplateError {

@@ -3,7 +3,7 @@
 
 mod derive;
 
-pub use derive::{HUSHED, Hush, derive};
+pub use derive::{HUSHED, Hush, altered, derive};
 
 use crate::secret::{Masker, Origin, Taint};
 use serde_json::Value as Json;
@@ -228,7 +228,10 @@ pub fn shape_of(json: &Json) -> String {
         Json::Null => "null".into(),
         Json::Bool(_) => "a boolean".into(),
         Json::Number(_) => "a number".into(),
-        Json::String(text) => format!("a string of {} characters", text.chars().count()),
+        Json::String(text) => match text.chars().count() {
+            1 => "a string of 1 character".into(),
+            count => format!("a string of {count} characters"),
+        },
         Json::Array(items) => match items.first() {
             None => "an empty list".into(),
             Some(first) => format!("a list of {}, the first is {}", items.len(), shape_of(first)),

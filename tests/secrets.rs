@@ -240,7 +240,7 @@ steps:
         json!({"fresh": "***", "same": "***", "all": {"result": "***", "id": "abc-1", "echo": "***"}, "id": "abc-1"})
     );
     let titles: Vec<_> = events.iter().filter_map(|event| event["title"].as_str()).collect();
-    assert!(titles.contains(&"***"), "{titles:?}");
+    assert!(titles.contains(&"*** *** abc-1"), "{titles:?}");
 }
 
 #[test]

@@ -11,11 +11,17 @@ use crate::value::Value;
 use crate::world::World;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What is wrong with the inputs, one line each.
-pub struct Faults(pub Vec<String>);
+/// Why there are no inputs.
+pub enum Unresolved {
+    /// What is wrong with them, one line each.
+    Faults(Vec<String>),
+    /// The person who was asked pressed Ctrl-C.
+    Interrupted,
+}
 
 /// Every input's value, or every fault.
 pub fn resolve(
@@ -23,7 +29,7 @@ pub fn resolve(
     arguments: &RunArguments,
     world: Option<&World>,
     masker: &Masker,
-) -> Result<Vec<(String, Value)>, Faults> {
+) -> Result<Vec<(String, Value)>, Unresolved> {
     let mut faults = Vec::new();
     let given = given(plan, arguments, masker, &mut faults);
     let mut known: Map<String, Json> = Map::new();
@@ -56,7 +62,8 @@ pub fn resolve(
                     Ok(json) => {
                         found.insert(&input.name, json);
                     }
-                    Err(fault) => faults.push(told(input, &fault)),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => return Err(Unresolved::Interrupted),
+                    Err(error) => faults.push(told(input, &format!("it cannot be asked for: {error}"))),
                 }
             }
         }
@@ -66,7 +73,7 @@ pub fn resolve(
         }
     }
     if !faults.is_empty() {
-        return Err(Faults(faults));
+        return Err(Unresolved::Faults(faults));
     }
     let values = plan.inputs.iter().filter_map(|input| {
         let json = found.remove(input.name.as_str())?;
@@ -261,7 +268,7 @@ fn value_of(
                 masker.learn(&text);
                 return from_text(input, &text).map(Some).map_err(|fault| format!("from the file `{file}`: {fault}"));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && input.default.is_some() => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && input.default.is_some() => {}
             Err(error) => return Err(format!("the file `{file}` cannot be read: {error}")),
         }
     }
@@ -271,12 +278,10 @@ fn value_of(
     Ok(None)
 }
 
-fn asked(input: &Input, terminal: &Terminal, masker: &Masker) -> Result<Json, String> {
+fn asked(input: &Input, terminal: &Terminal, masker: &Masker) -> std::io::Result<Json> {
     let question = input.prompt.clone().unwrap_or_else(|| input.name.clone());
     loop {
-        let text = terminal
-            .ask(&question, input.kind == InputType::Secret)
-            .map_err(|error| format!("it cannot be asked for: {error}"))?;
+        let text = terminal.ask_alone(&question, input.kind == InputType::Secret)?;
         learn(input, &text, masker);
         match from_text(input, &text) {
             Ok(json) => return Ok(json),

@@ -10,9 +10,19 @@ use crate::world::World;
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
 use std::io::{IsTerminal, Write};
+use std::mem::MaybeUninit;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
+
+/// How the terminal was before a secret is asked for; set while it is.
+static MODES: Mutex<Option<libc::termios>> = Mutex::new(None);
+
+fn modes() -> Option<libc::termios> {
+    let mut modes = MaybeUninit::uninit();
+    // SAFETY: the structure is read only where the call says that it filled it in.
+    unsafe { (libc::tcgetattr(libc::STDIN_FILENO, modes.as_mut_ptr()) == 0).then(|| modes.assume_init()) }
+}
 
 /// A terminal that a person sits at.
 #[derive(Clone, Copy)]
@@ -24,13 +34,39 @@ impl Terminal {
         (std::io::stdin().is_terminal() && std::io::stderr().is_terminal()).then_some(Terminal)
     }
 
+    /// As `ask`, before anything listens for signals: Ctrl-C is an error of kind `Interrupted`, lest it end the process
+    /// while the terminal shows nothing of what is typed.
+    pub fn ask_alone(&self, question: &str, unseen: bool) -> std::io::Result<String> {
+        // SAFETY: a plain change of how this process takes a signal, undone below.
+        let before = unseen.then(|| unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) });
+        let answer = self.ask(question, unseen);
+        if let Some(before) = before {
+            // SAFETY: as above.
+            unsafe { libc::signal(libc::SIGINT, before) };
+        }
+        answer
+    }
+
+    /// Lets the terminal show what is typed again, where a question for a secret is still open.
+    pub fn restore() {
+        let modes = MODES.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(modes) = modes {
+            // SAFETY: the structure was filled in by the system.
+            unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &modes) };
+        }
+    }
+
     /// One line; unseen where it is a secret.
     pub fn ask(&self, question: &str, unseen: bool) -> std::io::Result<String> {
         let mut stderr = std::io::stderr();
         write!(stderr, "{question}: ")?;
         stderr.flush()?;
         if unseen {
-            return rpassword::read_password();
+            let keep = |modes| *MODES.lock().unwrap_or_else(PoisonError::into_inner) = modes;
+            keep(modes());
+            let answer = rpassword::read_password();
+            keep(None);
+            return answer;
         }
         let mut line = String::new();
         if std::io::stdin().read_line(&mut line)? == 0 {
@@ -213,9 +249,12 @@ impl Operator {
 
 /// Reading a line blocks, so it is done beside the runtime, which goes on hearing signals.
 async fn on_terminal(terminal: Terminal, question: String, unseen: bool) -> std::io::Result<String> {
-    tokio::task::spawn_blocking(move || terminal.ask(&question, unseen))
-        .await
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    let answer = tokio::task::spawn_blocking(move || terminal.ask(&question, unseen)).await;
+    match answer.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+        // Ctrl-C at a question for a secret has been sent on as a signal: that ends the question, not this.
+        Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
+        answer => answer,
+    }
 }
 
 fn judge_answer(field: &plan::Ask, json: &Json) -> Result<Json, String> {

@@ -1,6 +1,6 @@
 //! Owns `runbook run`: from arguments to an exit code.
 
-use super::inputs::{Faults, resolve};
+use super::inputs::{Unresolved, resolve};
 use super::person::{Operator, Terminal};
 use super::{Exit, OutputKind, RunArguments};
 use crate::action::{Hands, http};
@@ -42,7 +42,8 @@ pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
     };
     let inputs = match resolve(&plan, &arguments, world.as_deref(), masker) {
         Ok(inputs) => inputs,
-        Err(Faults(faults)) => {
+        Err(Unresolved::Interrupted) => return Exit::Interrupted,
+        Err(Unresolved::Faults(faults)) => {
             let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
             super::tell(&masker.mask(&list.join("\n")));
             return Exit::Mistakes;
@@ -61,6 +62,7 @@ pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
     let outcome = runtime.block_on(perform(&plan, &arguments, inputs, world.clone(), masker));
     // A thread that still waits for a line from the terminal must not keep the process.
     runtime.shutdown_background();
+    Terminal::restore();
     if let (Some(path), Some(world)) = (&arguments.world_state, &world)
         && let Err(message) = write_state(world, path)
     {

@@ -45,6 +45,7 @@ pub fn listen() -> Signals {
         let _ = hurry.send(true);
         let _ = abort.send(true);
         tokio::time::sleep(LAST_GRACE).await;
+        super::person::Terminal::restore();
         std::process::exit(super::Exit::Interrupted as i32);
     });
     Signals { interrupt: interrupted, hurry: hurried, abort: aborted }

@@ -7,7 +7,7 @@ use super::render::public_text;
 use super::scope::Scope;
 use crate::event::{Failure, FailureKind, RunEvent};
 use crate::plan::{Step, Work};
-use crate::value::{Value, text_of};
+use crate::value::Value;
 use serde_json::{Value as Json, json};
 use std::future::Future;
 use std::time::Duration;
@@ -21,14 +21,13 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
                 Some(template) => public_text(template, scope, "the phrase").map(Some),
             };
             message
-                .render_text(scope)
+                .render_shown(scope)
                 .map_err(|error| error.to_string())
-                .and_then(|message| Ok((text_of(&message.shown()), phrase.map_err(|error| error.to_string())?)))
+                .and_then(|message| Ok((message, phrase.map_err(|error| error.to_string())?)))
         }
-        Work::Manual { instructions, .. } => instructions
-            .render_text(scope)
-            .map(|text| (text_of(&text.shown()), None))
-            .map_err(|error| error.to_string()),
+        Work::Manual { instructions, .. } => {
+            instructions.render_shown(scope).map(|text| (text, None)).map_err(|error| error.to_string())
+        }
         _ => Err("this step asks nobody".into()),
     };
     let (text, phrase) = match rendered {
@@ -105,7 +104,10 @@ pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
 ) -> Result<Passed, Halt> {
     let ask = Ask::Unknown { step: &step.id, failure: &failure };
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
-    let decision = here.engine.ledger.decision(&here.key, &ask).await.map_err(halted)?;
+    let decision = tokio::select! {
+        decision = here.engine.ledger.decision(&here.key, &ask) => decision.map_err(halted)?,
+        () = here.engine.interruption() => return Err(Halt::Unknown(failure)),
+    };
     match decision {
         Decision::Redo { .. } => rerun(failure).await,
         Decision::Happened { by } => {

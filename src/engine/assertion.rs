@@ -36,8 +36,8 @@ pub fn judge(assertions: &[Assertion], answer: &Answer, names: &dyn Names) -> Ve
     let mut failed = Vec::new();
     for assertion in assertions {
         if let Err((expected, actual)) = holds(&assertion.claim, answer, &names) {
-            let message = assertion.message.as_ref().map(|template| match template.render_text(&names) {
-                Ok(text) => text_of(&text.shown()),
+            let message = assertion.message.as_ref().map(|template| match template.render_shown(&names) {
+                Ok(text) => text,
                 Err(error) => format!("(its message could not be rendered: {error})"),
             });
             failed.push(FailedAssertion {

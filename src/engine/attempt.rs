@@ -350,8 +350,8 @@ pub fn failure(kind: FailureKind, message: String, step: &Step, here: &Here<'_>)
 /// `Set on Heroku` of `Set on Heroku: {{ app }}`.
 pub fn title(step: &Step, names: &dyn Names) -> String {
     let Some(name) = &step.name else { return step.id.to_string() };
-    if let Ok(value) = name.render_text(names) {
-        return crate::value::text_of(&value.shown());
+    if let Ok(shown) = name.render_shown(names) {
+        return shown;
     }
     match name.literal_prefix().unwrap_or_default().trim_end_matches([' ', ':', '(', ',', '-', '–']) {
         "" => step.id.to_string(),

@@ -133,7 +133,10 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
     let mut finally = judge.steps(document.finally.as_deref().unwrap_or_default(), &root.key("finally"));
     let intervals = judge.intervals(document.intervals.as_ref(), &root.key("intervals"));
     judge.header_warnings(&loaded, &root);
-    judge.unused(document, &root);
+    // Where something could not be judged, nobody knows what it would have used.
+    if !judge.found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        judge.unused(document, &root);
+    }
     for list in [&mut steps, &mut on_failure, &mut finally] {
         keep_outputs(list, &judge.outputs_read);
     }
@@ -311,12 +314,18 @@ impl Judge<'_> {
         match regex::RegexBuilder::new(text).size_limit(1 << 20).build() {
             Ok(regex) => Some(regex),
             Err(error) => {
-                let reason = error.to_string();
-                let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
-                self.tell(
-                    Diagnostic::error("bad-regex", format!("`{text}` is no regular expression: {last}"), place)
-                        .help("the syntax is Rust's: no look-around, no back-references"),
-                );
+                let (message, help) = match error {
+                    regex::Error::CompiledTooBig(_) => {
+                        (format!("`{text}` is too large when it is compiled"), "write smaller counts in `{…}`")
+                    }
+                    error => {
+                        let reason = error.to_string();
+                        let last = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
+                        let message = format!("`{text}` is no regular expression: {last}");
+                        (message, "the syntax is Rust's: no look-around, no back-references")
+                    }
+                };
+                self.tell(Diagnostic::error("bad-regex", message, place).help(help));
                 None
             }
         }
@@ -332,7 +341,7 @@ impl Judge<'_> {
         if parsed.is_none() {
             self.tell(Diagnostic::error(
                 "bad-size",
-                format!("{} is no size: write bytes, or text such as `10MiB`", crate::value::shape_of(json)),
+                format!("`{}` is no size: write bytes, or text such as `10MiB`", crate::value::text_of(json)),
                 place,
             ));
         }

@@ -33,7 +33,7 @@ pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
         if input.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(&text)) {
             return Err(format!("the secret does not match `{}`", input.pattern.as_ref().map_or("", |p| p.as_str())));
         }
-        within(input, text.chars().count() as f64, "characters")?;
+        within(input, text.chars().count() as f64, "character")?;
         return Ok(json);
     }
     choices(&json, input.one_of.as_deref())?;
@@ -44,8 +44,8 @@ pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
     }
     match &json {
         Json::Number(number) => within(input, number.as_f64().unwrap_or_default(), "")?,
-        Json::String(text) => within(input, text.chars().count() as f64, "characters")?,
-        Json::Array(items) => within(input, items.len() as f64, "items")?,
+        Json::String(text) => within(input, text.chars().count() as f64, "character")?,
+        Json::Array(items) => within(input, items.len() as f64, "item")?,
         _ => {}
     }
     let Some(rule) = &input.items else { return Ok(json) };
@@ -80,18 +80,32 @@ fn choices(json: &Json, one_of: Option<&[Json]>) -> Result<(), String> {
 }
 
 fn within(input: &Input, size: f64, unit: &str) -> Result<(), String> {
-    let shown = |limit: f64| if unit.is_empty() { format!("{limit}") } else { format!("{limit} {unit}") };
+    let counted = |size: f64| match unit {
+        "" => format!("{size}"),
+        unit => format!("{size} {unit}{}", if size == 1.0 { "" } else { "s" }),
+    };
+    let (is, be) = if unit.is_empty() { ("is", "be") } else { ("has", "have") };
     if let Some(min) = input.min.filter(|min| size < *min) {
-        return Err(format!("it is less than the least, {}", shown(min)));
+        return Err(format!("it {is} {}, and must {be} at least {min}", counted(size)));
     }
     if let Some(max) = input.max.filter(|max| size > *max) {
-        return Err(format!("it is more than the most, {}", shown(max)));
+        return Err(format!("it {is} {}, and may {be} at most {max}", counted(size)));
     }
     Ok(())
 }
 
+/// A value that is no secret, as far as it is short.
+fn described(json: &Json) -> String {
+    match json {
+        Json::String(text) if text.chars().count() <= 40 => format!("the text `{text}`"),
+        Json::Number(number) => format!("the number {number}"),
+        Json::Bool(truth) => format!("`{truth}`"),
+        other => shape_of(other),
+    }
+}
+
 fn typed(kind: InputType, json: &Json) -> Result<Json, String> {
-    let wrong = |wanted: &str| Err(format!("it is {}, and should be {wanted}", crate::value::shape_of(json)));
+    let wrong = |wanted: &str| Err(format!("it is {}, and should be {wanted}", described(json)));
     match (kind, json) {
         (InputType::String | InputType::Secret, Json::String(_)) => Ok(json.clone()),
         (InputType::String, _) => wrong("a string (quote it)"),

@@ -269,10 +269,22 @@ fn list(value: &Json) -> impl Iterator<Item = &str> {
     value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter().filter_map(Json::as_str)
 }
 
+/// Each once: a word may stand in several forms, as `1.2` does as text and as number.
+fn distinct(words: &[Json]) -> Vec<Json> {
+    let mut seen: Vec<Json> = Vec::new();
+    for word in words {
+        let text = |json: &Json| json.as_str().map_or_else(|| json.to_string(), str::to_string);
+        if !seen.iter().any(|known| text(known) == text(word)) {
+            seen.push(word.clone());
+        }
+    }
+    seen
+}
+
 fn unknown_word(json: &Json, words: &[Json], place: &Place) -> Diagnostic {
     let word = json.as_str().map_or_else(|| json.to_string(), str::to_string);
     let told = Diagnostic::error("unknown-word", format!("{} may not be `{word}`", subject(place)), place)
-        .help(format!("it is one of {}", quoted(words)));
+        .help(format!("it is one of {}", quoted(&distinct(words))));
     match nearest(&word.to_lowercase(), words.iter().filter_map(Json::as_str)) {
         Some(near) => told.saying(format!("did you mean `{near}`?")),
         None => told,

@@ -21,7 +21,7 @@ pub struct Human {
 impl Human {
     /// `live`: a terminal shows the step under way; otherwise each step is one plain line.
     pub fn new(out: Out, masker: crate::secret::Masker, live: bool) -> Human {
-        Human { out, live: live.then(Live::new), masker, under_way: Vec::new() }
+        Human { out, live: live.then(Live::default), masker, under_way: Vec::new() }
     }
 
     fn print(&mut self, text: &str) {

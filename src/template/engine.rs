@@ -105,7 +105,11 @@ impl Compiled {
             one_expression(text, &tokens, &local)?;
         }
         let judged = judge(&whole, &local);
-        if let Err((fault, true)) = judged {
+        if let Err((mut fault, true)) = judged {
+            // The braces are ours; the author sees the end.
+            if form == Form::Expression {
+                fault.message = fault.message.replace("found `}}` where", "it ends where");
+            }
             return Err(fault);
         }
         let known = Known { filters: &filters::FILTERS, tests: &filters::TESTS, functions: &filters::FUNCTIONS };
@@ -220,10 +224,30 @@ fn judge(whole: &str, local: &dyn Fn(&Range<usize>) -> Range<usize>) -> Result<(
             let range = report.span().range.clone();
             // "Unexpected end of input" spans the last token; the end is meant.
             let range = if report.message().contains("end of input") { range.end..range.end } else { range };
-            (Fault { span: local(&range), message: plain(report.message()), help: None }, true)
+            let help = report.message().contains("end of input").then(|| unclosed(whole)).flatten();
+            (Fault { span: local(&range), message: plain(report.message()), help }, true)
         }
         None => (Fault { span: local(&(0..whole.len())), message: first_line(&error.to_string()), help: None }, false),
     })
+}
+
+/// What is missing where a template ends too early.
+fn unclosed(whole: &str) -> Option<String> {
+    for (open, close) in [("{{", "}}"), ("{%", "%}")] {
+        if whole.matches(open).count() > whole.matches(close).count() {
+            return Some(format!("close the `{open}` with `{close}`"));
+        }
+    }
+    for (open, close) in [("if", "endif"), ("for", "endfor")] {
+        let tags = |word: &str| {
+            let tags = whole.split("{%").skip(1);
+            tags.filter(|tag| tag.trim_start_matches(['-', ' ']).starts_with(word)).count()
+        };
+        if tags(open) > tags(close) {
+            return Some(format!("close the `{{% {open} … %}}` with `{{% {close} %}}`"));
+        }
+    }
+    None
 }
 
 /// An expression must not close the braces that are put around it.

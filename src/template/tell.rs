@@ -162,6 +162,10 @@ pub fn first_line(text: &str) -> String {
 pub fn plain(message: &str) -> String {
     let mut message = message.trim_end_matches('.').replace("`&str`", "a string");
     message = message.replace("`&[Value]`", "a list").replace("`&Map`", "an object");
+    // Tera lists every token that may begin a value.
+    if let Some((found, _)) = message.split_once(" but expected one of: integer, float, string") {
+        message = format!("{found} where a value should stand");
+    }
     let mut chars = message.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),

@@ -255,7 +255,7 @@ fn expressions() {
         ("", "the expression is empty"),
         ("{{ n }}", "an expression is meant here, not a template"),
         ("n }} {{ n", "`}}` closes nothing here"),
-        ("n ==", "found `}}` but"),
+        ("n ==", "it ends where a value should stand"),
         ("'a", "string opened with"),
     ] {
         let error = Expression::parse(text).unwrap_err();
@@ -493,5 +493,28 @@ proptest! {
             (Err(error), Some(_)) => prop_assert!(error.message.contains("not defined"), "{:?} {}", error, text),
             (Err(_), None) => {}
         }
+    }
+}
+
+#[test]
+fn what_stands_around_a_secret_is_shown() {
+    let mut names = std::collections::BTreeMap::new();
+    let origin = |name: &str| std::sync::Arc::new(crate::secret::Origin { name: name.into(), to: None });
+    names.insert("token".to_string(), Value::secret(json!("s3cr3t and more"), origin("token")));
+    names.insert("other".to_string(), Value::secret(json!("an-other-one"), origin("other")));
+    names.insert("host".to_string(), Value::plain(json!("api.example.com")));
+    for (template, shown) in [
+        ("to {{ host }} with {{ token }}?", "to api.example.com with ***?"),
+        ("{{ token }}", "***"),
+        ("a {{ token }} b {{ other }}, c", "a *** b ***, c"),
+        ("x-{{ token | sha256 }}.", "***."),
+        ("{{ token | b64encode }} of {{ token | length }}", "*** of 15"),
+        ("key {{ token | replace(from='3cr', to='') }} {{ host }}", "key *** api.example.com"),
+        ("{% if token == other %}same{% else %}different{% endif %}", "different"),
+        ("{% if token is starting_with(pat='s3') %}{{ host }}{% endif %} is it", "*** is it"),
+        ("{{ [token, host] }}", "[\"***\",\"api.example.com\"]"),
+    ] {
+        let template = Template::parse(&json!(template)).unwrap();
+        assert_eq!(template.render_shown(&names).unwrap(), shown, "{template:?}");
     }
 }

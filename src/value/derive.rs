@@ -64,6 +64,20 @@ pub fn derive<E: Hush>(inputs: &[Value], eval: impl Fn(&[Value]) -> Result<Json,
     Ok(Value::marked(real, marks.all))
 }
 
+/// The value as it would be, had every secret been another text of the same length.
+pub fn altered(value: &Value) -> Value {
+    let mut origins: Vec<Arc<Origin>> = value.taint().origins().cloned().collect();
+    origins.sort();
+    // One secret at a time leaves no marks for the next, so all that is marked is altered as one secret would be.
+    match origins.first() {
+        None => value.clone(),
+        Some(origin) => {
+            let marks = value.marks().iter().map(|(mark, _)| (mark.clone(), Taint::of(origin.clone()))).collect();
+            with_stand_in(&Value::marked(value.expose().clone(), marks), origin)
+        }
+    }
+}
+
 fn with_stand_in(value: &Value, origin: &Arc<Origin>) -> Value {
     let mut touched: Vec<&str> =
         value.marks().iter().filter(|(_, taint)| taint.contains(origin)).map(|(mark, _)| mark.as_str()).collect();

@@ -5,6 +5,7 @@ use super::clients::refused;
 use super::redirect::Hop;
 use super::{Auth, Body, PartSource, Request, unsent};
 use crate::action::ActionError;
+use crate::plan::OUR_HEADERS;
 use crate::plan::permissions::Grant;
 use crate::value::Value;
 use reqwest::header::{
@@ -15,10 +16,6 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use url::Url;
-
-/// Headers that follow from the request, and with which a server could be led to see another one than was judged.
-const OURS: [&str; 8] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "proxy-connection"];
 
 /// What goes along on this hop.
 pub(super) struct Cargo<'a> {
@@ -153,7 +150,7 @@ pub(super) fn build(
 }
 
 fn add(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), ActionError> {
-    if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+    if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
         return Err(unsent(format!("the header `{name}` follows from the request and cannot be given")));
     }
     let known = HeaderName::from_bytes(name.as_bytes())

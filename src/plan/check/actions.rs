@@ -3,7 +3,7 @@
 use super::names::Kind;
 use super::{Judge, flow};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::plan::{Ask, Auth, Body, Exec, Http, Paginate, PartSource, Tls, Work};
+use crate::plan::{Ask, Auth, Body, Exec, Http, OUR_HEADERS, Paginate, PartSource, Tls, Work};
 use crate::playbook::document::{self, Effect, InputType, Named};
 use crate::playbook::part;
 use crate::source::{Part, Place};
@@ -51,17 +51,32 @@ impl Judge<'_> {
         let defaults_place = root.key("defaults").key("http");
         let mut headers = self.named(defaults.headers.as_ref(), &defaults_place.key("headers"));
         let own = self.named(written.headers.as_ref(), &place.key("headers"));
+        let is_own = |name: &str| own.iter().any(|(other, _)| other == name);
+        let names: Vec<(String, Place)> = own
+            .iter()
+            .chain(headers.iter().filter(|(name, _)| !is_own(name)))
+            .map(|(name, _)| {
+                let place = if is_own(name) { place.clone() } else { defaults_place.clone() };
+                (name.clone(), place.key("headers").key(name))
+            })
+            .collect();
         headers.retain(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
         headers.extend(own);
-        for (name, _) in &headers {
-            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)) {
+        for (name, at) in &names {
+            if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+                let message = format!("the header `{name}` follows from the request and cannot be given");
+                self.tell(Diagnostic::error("bad-header", message, at).at(Part::Key).help("take it away"));
+            } else if name.is_empty()
+                || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+            {
                 self.tell(
                     Diagnostic::error(
                         "bad-header",
                         format!("`{}` cannot be the name of a header", name.escape_debug()),
-                        &place.key("headers").key(name),
+                        at,
                     )
-                    .at(Part::Key),
+                    .at(Part::Key)
+                    .help("letters, digits and `-`"),
                 );
             }
         }

@@ -37,7 +37,11 @@ impl Judge<'_> {
                 }
                 Some(input) if input.fixed.is_some() => {
                     let message = format!("`{name}` is fixed by the variant `{}`", plan.name);
-                    self.tell(Diagnostic::error("fixed-input", message, &with_place.key(name)).at(Part::Key));
+                    self.tell(
+                        Diagnostic::error("fixed-input", message, &with_place.key(name))
+                            .at(Part::Key)
+                            .help("leave it out, or use the playbook that it is a variant of"),
+                    );
                 }
                 Some(_) => {}
             }

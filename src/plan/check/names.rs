@@ -72,7 +72,10 @@ impl Judge<'_> {
         let usable = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !usable {
-            let mended: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let mut mended: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            if !mended.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                mended.insert(0, '_');
+            }
             self.tell(
                 Diagnostic::error("bad-name", format!("`{name}` cannot be the name of a variable"), place)
                     .at(Part::Key)
@@ -164,7 +167,8 @@ impl Judge<'_> {
                     Diagnostic::error("undefined-variable", format!("`{name}` is not defined here"), place)
                         .at(part)
                         .saying("read here");
-                let near = nearest(name, self.scope.names.keys().map(String::as_str).chain(RESERVED)).map(String::from);
+                let near = nearest(name, self.scope.names.keys().map(String::as_str).chain(["run", "steps"]))
+                    .map(String::from);
                 if let Some(later) = self.later_capture(name) {
                     diagnostic = diagnostic
                         .label(&later, Part::Key, "captured only here")
