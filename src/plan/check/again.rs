@@ -136,7 +136,7 @@ impl Judge<'_> {
                     OnUnknown::Ask
                 }
                 Ok(written) => {
-                    let before = self.names_defined();
+                    let before = self.moment();
                     let steps = self.steps(&written, &at);
                     for (index, step) in steps.iter().enumerate() {
                         if step.effect != Effect::Read {
@@ -147,17 +147,15 @@ impl Judge<'_> {
                             ));
                         }
                     }
-                    if !self.names_defined().iter().any(|name| name == "happened" && !before.contains(name)) {
+                    if !self.defined_since(before).iter().any(|name| name == "happened") {
                         self.tell(
                             Diagnostic::error("missing-capture", "none of these steps captures `happened`", &at)
                                 .at(Part::Key)
                                 .help("let the last one say `capture: {happened: …}` with true or false"),
                         );
                     }
-                    for name in self.names_defined() {
-                        if !before.contains(&name) {
-                            self.undefine(&name);
-                        }
+                    for name in self.defined_since(before) {
+                        self.undefine(&name);
                     }
                     OnUnknown::Find(steps)
                 }

@@ -37,6 +37,8 @@ pub enum Kind {
 #[derive(Default)]
 pub struct Scope {
     names: BTreeMap<String, Definition>,
+    /// Every name in the order in which they were defined.
+    log: Vec<String>,
     /// The conditions that hold where we are.
     pub conditions: Vec<Option<String>>,
 }
@@ -107,6 +109,7 @@ impl Judge<'_> {
         let conditions = self.scope.conditions.clone();
         let definition = Definition { place: place.clone(), secret, conditions, kind, read: false };
         self.scope.names.insert(name.into(), definition);
+        self.scope.log.push(name.into());
     }
 
     /// Takes a loop's variable away again, or an inner scope's names.
@@ -120,11 +123,22 @@ impl Judge<'_> {
         if !sure {
             definition.conditions.push(None);
         }
+        self.scope.log.push(name.clone());
         self.scope.names.insert(name, definition);
     }
 
-    pub fn names_defined(&self) -> Vec<String> {
-        self.scope.names.keys().cloned().collect()
+    /// A moment, to ask later what was defined since.
+    pub fn moment(&self) -> usize {
+        self.scope.log.len()
+    }
+
+    /// The names that were defined since and are still there, each once.
+    pub fn defined_since(&self, moment: usize) -> Vec<String> {
+        let mut names: Vec<String> = self.scope.log.get(moment..).unwrap_or_default().to_vec();
+        names.sort();
+        names.dedup();
+        names.retain(|name| self.scope.names.contains_key(name));
+        names
     }
 
     /// Judges that a name which is read is defined here, on every path that leads here.

@@ -42,7 +42,7 @@ impl Judge<'_> {
         };
         let effect = written.effect.unwrap_or_else(|| default_effect(written));
         let each = written.for_each.as_ref().and_then(|json| self.each(json, written, place));
-        let before = self.names_defined();
+        let before = self.moment();
         if let Some(each) = &each {
             self.define(
                 &each.name,
@@ -82,15 +82,13 @@ impl Judge<'_> {
         let on_unknown = self.on_unknown(written, effect, place);
         let capture = self.captures(written, place);
         if written.continue_on_failure == Some(true) {
-            self.doubt_new(&before);
+            self.doubt_new(before);
         }
         self.scope.conditions.truncate(depth);
         if let Some(each) = &each {
             self.undefine(&each.name);
-            for name in self.names_defined() {
-                if !before.contains(&name)
-                    && let Some(definition) = self.undefine(&name)
-                {
+            for name in self.defined_since(before) {
+                if let Some(definition) = self.undefine(&name) {
                     // After a loop the name is a list, which is there whatever each iteration's `when` said.
                     self.redefine(name, definition, true);
                 }
@@ -118,11 +116,9 @@ impl Judge<'_> {
         }
     }
 
-    fn doubt_new(&mut self, before: &[String]) {
-        for name in self.names_defined() {
-            if !before.contains(&name)
-                && let Some(definition) = self.undefine(&name)
-            {
+    fn doubt_new(&mut self, before: usize) {
+        for name in self.defined_since(before) {
+            if let Some(definition) = self.undefine(&name) {
                 self.redefine(name, definition, false);
             }
         }
