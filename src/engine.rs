@@ -319,7 +319,9 @@ impl<'a> Engine<'a> {
 
     /// Waits, at the run's pace, unless it is interrupted.
     async fn pause(&self, key: &StepKey, delay: Duration, cancel: &Cancel) -> Result<(), Halt> {
-        let until = self.ledger.now(key) + delay.mul_f64(self.options.pace.max(0.0));
+        // Longer than any run lasts; beyond some centuries the clock's own arithmetic would overflow.
+        const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+        let until = self.ledger.now(key) + delay.min(LONGEST).mul_f64(self.options.pace.clamp(0.0, 1000.0));
         tokio::select! {
             waited = self.ledger.wait_until(key, until) => waited.map_err(|stop| Halt::Lost(stop.to_string())),
             () = self.interruption() => Err(Halt::Interrupted),

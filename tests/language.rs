@@ -405,6 +405,40 @@ steps:
 }
 
 #[test]
+fn a_loop_whose_items_may_run_at_once_does_all_of_them() {
+    let says = |max_parallel: u32| {
+        let folder = Folder::with(&format!(
+            r#"
+runbook: 1
+name: test
+vars: {{numbers: [1, 2, 3]}}
+steps:
+  - id: small
+    for_each: "{{{{ numbers }}}}"
+    as: number
+    max_parallel: {max_parallel}
+    assert:
+      - jq: $number != 2
+        message: "{{{{ number }}}} is too much"
+  - id: after
+    set: {{done: true}}
+"#
+        ));
+        let ran = folder.run(&["--output", "json"]).exits(1);
+        let finished = ran.finished();
+        assert_eq!(finished["failures"].as_array().unwrap().len(), 1, "{finished}");
+        assert_eq!(finished["failures"][0]["message"], "2 is too much");
+        let ended = ran.events().into_iter().filter(|event| event["event"] == "step-finished");
+        ended.map(|event| (event["step"].as_str().unwrap().to_owned(), event["outcome"].clone())).collect::<Vec<_>>()
+    };
+    let step = |step: &str, outcome: &str| (step.to_owned(), json!(outcome));
+    let until_the_failure = [step("small[0]", "passed"), step("small[1]", "failed"), step("small", "failed")];
+    assert_eq!(says(1), until_the_failure);
+    let [first, second, all] = until_the_failure;
+    assert_eq!(says(4), [first, second, step("small[2]", "passed"), all]);
+}
+
+#[test]
 fn a_lost_answer_makes_the_outcome_unknown() {
     let server = Server::start(|_, before| if before == 0 { Answer::Drop } else { Answer::text(200, "ok") });
     let steps = |on_unknown: &str| {

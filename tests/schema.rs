@@ -5,15 +5,20 @@ use serde_json::{Value as Json, json};
 use std::path::Path;
 
 #[test]
-fn the_schema_file_is_what_the_types_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/playbook.schema.json");
-    let now = serde_json::to_string_pretty(&playbook_schema()).unwrap() + "\n";
-    if std::env::var_os("RUNBOOK_UPDATE").is_some() {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &now).unwrap();
+fn the_schema_files_are_what_the_types_say() {
+    for (name, schema) in [("playbook", playbook_schema()), ("world", runbook::world::world_schema())] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{name}.schema.json"));
+        let now = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("RUNBOOK_UPDATE").is_some() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &now).unwrap();
+        }
+        let then = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            then == now,
+            "schemas/{name}.schema.json is out of date: run RUNBOOK_UPDATE=1 cargo test --test schema"
+        );
     }
-    let then = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(then == now, "schemas/playbook.schema.json is out of date: run RUNBOOK_UPDATE=1 cargo test --test schema");
 }
 
 #[test]

@@ -46,11 +46,17 @@ pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
         }
         let inner = Scope::iteration(scope);
         inner.define(&each.name, item);
-        ended = run_once(step, &inner, &here.within(here.key.iteration(index))).await;
+        let came_of_it = run_once(step, &inner, &here.within(here.key.iteration(index))).await;
         let mut own = inner.own();
         own.remove(&each.name);
         iterations.push(own);
-        if ended.is_err() {
+        // What may run at once does not wait for the others' success, as in `parallel`.
+        let goes_on = each.max_parallel > 1
+            && matches!(came_of_it, Ok(()) | Err(Halt::Failed(..) | Halt::Unknown(..) | Halt::Waiting(..)));
+        if ended.is_ok() || !goes_on {
+            ended = came_of_it;
+        }
+        if ended.is_err() && !goes_on {
             break;
         }
     }

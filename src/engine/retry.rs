@@ -6,6 +6,9 @@ use crate::plan::{Retry, RetryOn};
 use crate::playbook::document::Effect;
 use std::time::Duration;
 
+/// The longest delay; doubling for ever would overflow.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
+
 /// How long to wait before the next attempt; `None`: there is none.
 ///
 /// `attempt` is 1-based; `since` is how long the step has been tried; `chance` is from 0 to 1.
@@ -54,9 +57,7 @@ fn delay(retry: &Retry, attempt: u32, chance: f64) -> Duration {
     if retry.exponential {
         delay = delay.saturating_mul(1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
     }
-    if let Some(most) = retry.max_delay {
-        delay = delay.min(most);
-    }
+    delay = delay.min(retry.max_delay.unwrap_or(LONGEST)).min(LONGEST);
     // Full delay at `chance` 0, less by up to the jitter's fraction, so that `max_delay` stays the most.
     delay.mul_f64(1.0 - retry.jitter * chance.clamp(0.0, 1.0))
 }

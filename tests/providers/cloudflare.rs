@@ -1,5 +1,5 @@
 //! The Cloudflare API's user tokens (verify, list, look at, roll) and the listing of Pages projects.
-//! Source: `shared/specs/cloudflare.json` for paths, parameters and envelopes; `shared/facts/providers.md` for statuses
+//! Source: Cloudflare's published OpenAPI description for paths, parameters and envelopes; its documentation and public reports for statuses
 //! and codes of errors, which the description leaves out.
 
 use std::collections::VecDeque;

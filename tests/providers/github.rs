@@ -1,6 +1,6 @@
 //! GitHub's secrets of repositories, environments, organizations, Codespaces and Dependabot. Sealed boxes are opened:
 //! a test compares plaintexts, the API never tells them.
-//! Source: `shared/specs/github.json`; errors and name rules from `shared/facts/providers.md`.
+//! Source: GitHub's published OpenAPI description; errors and name rules from its documentation and public reports.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The Heroku Platform API: apps, config vars, releases and dynos that restart one at a time while they are watched.
-//! Source: `shared/specs/heroku.json` for paths and shapes (its `x-strictProperties`: all members and no others);
-//! errors, ranges and required headers from `shared/facts/providers.md` and `real-clients.md`.
+//! Source: Heroku's published API schema for paths and shapes (its `x-strictProperties`: all members and no others);
+//! errors, ranges and required headers from its documentation and what its own client does.
 
 use std::collections::BTreeMap;
 

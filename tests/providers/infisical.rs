@@ -1,5 +1,5 @@
 //! Infisical's secrets (v4 and the deprecated v3 "raw" twins) and universal-auth login.
-//! Source: there is no usable description; this follows the server's own code as `shared/facts/providers.md` reports it,
+//! Source: there is no usable description; this follows the server's own code as it was read,
 //! looked up again in repo `Infisical/infisical`: `routes/v4/secret-router.ts` (03e75b253ab3), `sanitizedSchemas.ts`
 //! (0031d94e80bf), `plugins/error-handler.ts` (036d891d40d4), `secret-v2-bridge-service.ts` (0174d3613636).
 

@@ -1,5 +1,5 @@
 //! A second, independent stand-in for the providers of the token-rotation SOP, written from the providers' own
-//! descriptions (`shared/specs/*.json`, `shared/facts/*.md`) without knowing the playbooks or the rehearsal world.
+//! descriptions without knowing the playbooks or the rehearsal world.
 //! It owns [`Providers`], the running server; what each provider does is in the file of its name.
 //!
 //! Start it with `Providers::start(Setup { roll_refused: true, ..Setup::default() })`, send requests to `port()` with

@@ -1,6 +1,6 @@
 //! Slack's `chat.postMessage`. A refusal is HTTP 200 with `ok: false`.
-//! Source: `shared/specs/slack.json`; its required header `token` is the live API's bearer header (or a body field), see
-//! `shared/facts/providers.md`. Answers are closed: the description forbids further members.
+//! Source: Slack's published OpenAPI description; its required header `token` is the live API's bearer header (or a body field), see
+//! its documentation and public reports. Answers are closed: the description forbids further members.
 
 use serde_json::{Value, json};
 

@@ -457,6 +457,8 @@ fn a_heroku_app_that_may_only_be_read_17() {
         .patch(|state| prod(state)["access"] = json!("read"))
         .fails_after_the_roll_at("distribute/set-on-heroku[0]/config-set")
         .shows("Heroku did not take the config vars of raxx-api-prod")
+        // One that fails does not hold up the others.
+        .serves("apps/raxx-api-staging", true)
         .serves("infisical", true);
 }
 
@@ -563,18 +565,14 @@ fn a_message_that_slack_does_not_take_19() {
 /// After a rotation that broke off consumers are red; a new run mends it, as the text says.
 #[test]
 fn a_rotation_that_broke_off_is_mended_by_another_11() {
-    let failed = Case::of(&ACCESS)
+    let failed = Case::of(&READ)
         .patch(|state| project(state, "console")["role"] = json!("read"))
-        .fails_after_the_roll_at("distribute/store-in-infisical[0]/create")
+        .fails_after_the_roll_at("distribute/store-in-infisical[0]/update")
         .shows("--set allow_red=true");
-    let rehearsal = failed.rehearsal.patch_now(|state| {
-        project(state, "console")["role"] = json!("write");
-        state["heroku"]["apps"]["raxx-console-prod"]["config"]["CF_ACCESS_MGMT"] = json!("rolled-back-to-a-dead-value");
-        state["audit"] = json!([]);
-    });
-    let refused = Case { token: &ACCESS, rehearsal }.fails_at("preflight/console-green").shows("allow_red").rolls(1);
-    let again = Case { token: &ACCESS, rehearsal: refused.rehearsal.set("allow_red=true") }.passes().rolls(2);
-    assert_eq!(again.after["leaks"], json!([]));
+    let mended = failed.rehearsal.patch_now(|state| project(state, "console")["role"] = json!("write"));
+    let refused =
+        Case { token: &READ, rehearsal: mended }.fails_at("preflight/console-green").shows("allow_red").rolls(1);
+    Case { token: &READ, rehearsal: refused.rehearsal.set("allow_red=true") }.passes().rolls(2);
 }
 
 // ------------------------------------------------------------------------------------------- health, console, Pages
