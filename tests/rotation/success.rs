@@ -193,3 +193,25 @@ fn a_wrong_paste_is_asked_for_again() {
         proves(&READ, &rehearsal, &ran, "dashboard");
     }
 }
+
+/// All that reads is done, and nothing is changed anywhere.
+#[test]
+fn a_dry_run_changes_nothing() {
+    for (token, mode) in [(&DEPLOY, "programmatic"), (&ACCESS, "dashboard"), (&READ, "programmatic")] {
+        let rehearsal = Rehearsal::new().set(&format!("mode={mode}")).with(&["--dry-run"]);
+        let ran = rehearsal.run(token.playbook);
+        assert_eq!(ran.code, 0, "{}", ran.shown());
+        let after = rehearsal.after();
+        for part in [
+            "/cloudflare/rolls",
+            "/infisical/projects",
+            "/heroku/apps",
+            "/github/repos",
+            "/github/elsewhere",
+            "/slack/messages",
+            "/audit",
+        ] {
+            assert_eq!(rehearsal.before.pointer(part), after.pointer(part), "{part} was changed");
+        }
+    }
+}
