@@ -68,6 +68,10 @@ pub enum Sent {
 pub struct Cancel(pub tokio::sync::watch::Receiver<bool>);
 
 impl Cancel {
+    pub fn is_cancelled(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Resolves when the run is to stop at once; never otherwise.
     pub async fn cancelled(&self) {
         let mut signal = self.0.clone();

@@ -85,6 +85,7 @@ struct Tally {
     warnings: RefCell<Vec<String>>,
     marks: RefCell<HashMap<StepId, (Instant, Option<Instant>)>>,
     winding_up: Cell<usize>,
+    once_sent: Cell<usize>,
     unborn: RefCell<Vec<String>>,
     /// A dry run has come past a step that it did not do.
     unmade: Cell<bool>,
@@ -373,6 +374,15 @@ impl<'a> Engine<'a> {
         self.tally.failures.borrow_mut().retain(|(known, _)| !key.encloses(known));
         let forgotten = before - self.tally.failures.borrow().len();
         self.tally.failed.set(self.tally.failed.get().saturating_sub(forgotten));
+    }
+
+    /// How many `once` steps were sent so far, whatever came of them.
+    fn once_sent(&self) -> usize {
+        self.tally.once_sent.get()
+    }
+
+    fn note_once_sent(&self) {
+        self.tally.once_sent.set(self.tally.once_sent.get() + 1);
     }
 
     fn no_failures(&self) -> bool {

@@ -1002,3 +1002,42 @@ fn what_a_server_says_cannot_steer_the_terminal() {
     let steers = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}');
     assert!(!text.contains(steers), "{text:?}");
 }
+
+#[test]
+fn an_outcome_stays_unknown_where_finding_out_fails_or_time_is_over() {
+    let lossy =
+        Server::start(|request, _| if request.method == "POST" { Answer::Drop } else { Answer::text(500, "no") });
+    let text = playbook(
+        &lossy,
+        "steps:\n  - id: charge\n    http: {method: POST, url: \"{{ api }}/\"}\n    on_unknown:\n      - id: look\n        http: {url: \"{{ api }}/look\"}\n        capture: {happened: .seen}\n",
+    );
+    Folder::with(&text).run(&[]).exits(4).shows("finding out failed");
+    let mute = Server::start(|_, _| Answer::Hang);
+    let text = playbook(
+        &mute,
+        "steps:\n  - id: charge\n    timeout: 2s\n    http: {method: POST, url: \"{{ api }}/\"}\n    on_unknown: rerun\n",
+    );
+    Folder::with(&text).run(&[]).exits(4).shows("nobody knows whether it took effect");
+    assert_eq!(mute.requests().len(), 1);
+}
+
+#[test]
+fn a_group_is_not_retried_once_a_once_step_within_it_was_sent() {
+    let server = Server::start(|request, _| Answer::text(if request.path == "/check" { 500 } else { 200 }, "-"));
+    let folder = Folder::with(&playbook(
+        &server,
+        r#"
+steps:
+  - id: both
+    retry: {attempts: 3, delay: 1ms}
+    group:
+      - id: charge
+        http: {method: POST, url: "{{ api }}/charge"}
+      - id: see
+        http: {url: "{{ api }}/check"}
+"#,
+    ));
+    folder.run(&[]).exits(1).shows("`both` is not tried again: a `once` step within it was sent");
+    let paths: Vec<_> = server.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/charge", "/check"]);
+}

@@ -190,7 +190,8 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     }
     let mut failure = failure(FailureKind::Assertions, summary(&assertions, detail.as_deref()), step, here);
     failure.place = Some(assertions[0].place.clone());
-    failure.excerpt = if over_variables || step.no_log { None } else { excerpt(&output, hidden) };
+    let excerpt = if over_variables || step.no_log { None } else { excerpt(&output, hidden) };
+    failure.excerpt = excerpt.map(|text| here.facts().mask(&text));
     failure.assertions = assertions.into_iter().map(|assertion| mask_assertion(assertion, here)).collect();
     Attempted::Failed(Missed {
         failure,

@@ -53,6 +53,7 @@ fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<
         let started = Instant::now();
         let mut attempt = 1;
         loop {
+            let sent_before = here.engine.once_sent();
             let outcome = try_step(step, scope, here, attempt).await;
             let attempted = match outcome {
                 Ok(attempted) => attempted,
@@ -61,6 +62,12 @@ fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<
             let key = here.key.attempt(attempt);
             let chance = here.engine.ledger.chance(&key);
             let delay = retry::next(retry, step.effect, &attempted, attempt, started.elapsed(), chance);
+            // What stands in a group would be done a second time with it.
+            let once_within = !sends(step) && here.engine.once_sent() > sent_before;
+            if once_within && delay.is_some() {
+                here.engine.warn(format!("`{}` is not tried again: a `once` step within it was sent", here.key));
+            }
+            let delay = delay.filter(|_| !once_within);
             let (Some(delay), Attempted::Failed(missed)) = (delay, &attempted) else {
                 return (conclude(step, scope, here, attempted, attempt).await, attempt);
             };
@@ -176,7 +183,13 @@ async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) 
                 Box::pin(attempt(step, scope, here, &here.cancel))
             });
             match here.engine.ledger.effect(&key, policy, effect).await {
-                Ok(Recorded { attempted, .. }) => Ok(attempted),
+                Ok(Recorded { attempted, .. }) => {
+                    let surely_not = matches!(&attempted, Attempted::Failed(missed) if missed.surely_not);
+                    if policy == Policy::Once && !surely_not {
+                        here.engine.note_once_sent();
+                    }
+                    Ok(attempted)
+                }
                 Err(Stop::Interrupted) => Err(Halt::Interrupted),
                 Err(Stop::InDoubt(key)) => {
                     let failure = plain(FailureKind::Action, format!("nobody knows whether `{key}` took effect"));

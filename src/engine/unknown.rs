@@ -28,6 +28,10 @@ pub async fn resolve_unknown(
         here.engine.note_failure(&here.key, &failure, step);
         return Err(Halt::Interrupted);
     }
+    if here.cancel.is_cancelled() {
+        // The step's own time is over: there is none left to do it again or to find out.
+        return Err(Halt::Unknown(failure));
+    }
     let rerun = |failure: Failure| async move {
         if attempts >= MOST_RERUNS {
             return Err(Halt::Unknown(failure));
@@ -51,7 +55,14 @@ pub async fn resolve_unknown(
         OnUnknown::Ask => ask::unknown(step, here, failure, rerun).await,
         OnUnknown::Find(steps) => {
             let inner = Scope::iteration(scope);
-            run_steps(steps, &inner, &here.within(here.key.clone())).await?;
+            match run_steps(steps, &inner, &here.within(here.key.clone())).await {
+                Ok(()) => {}
+                Err(Halt::Failed(_, found)) => {
+                    failure.message = format!("{}; finding out failed: {}", failure.message, found.message);
+                    return Err(Halt::Unknown(failure));
+                }
+                Err(halt) => return Err(halt),
+            }
             match inner.lookup("happened").map(|value| value.expose().clone()) {
                 Some(Json::Bool(true)) if step.capture.is_empty() => {
                     Ok(Passed { detail: Some("had happened".into()), ..Passed::default() })
