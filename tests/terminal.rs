@@ -16,6 +16,7 @@ struct AtTerminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
     /// How much of the screen was looked at.
     seen: usize,
 }
@@ -27,7 +28,17 @@ fn pseudo_terminal() -> (File, OwnedFd) {
         let size = libc::winsize { ws_row: 40, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
         let made = libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size);
         assert_eq!(made, 0);
+        // Held by the program too, our side would never be seen to close.
+        assert_eq!(libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC), 0);
         (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
+    }
+}
+
+/// A test that fails leaves no run behind.
+impl Drop for AtTerminal {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -50,17 +61,17 @@ impl AtTerminal {
         drop(program);
         drop(theirs);
         let screen = Arc::new(Mutex::new(Vec::new()));
-        let (mut reader, all) = (keyboard.try_clone().unwrap(), screen.clone());
-        std::thread::spawn(move || {
+        let (mut input, all) = (keyboard.try_clone().unwrap(), screen.clone());
+        let reader = std::thread::spawn(move || {
             let mut piece = [0; 4096];
-            while let Ok(count) = reader.read(&mut piece) {
+            while let Ok(count) = input.read(&mut piece) {
                 if count == 0 {
                     return;
                 }
                 all.lock().unwrap().extend_from_slice(&piece[..count]);
             }
         });
-        AtTerminal { child, keyboard, screen, seen: 0 }
+        AtTerminal { child, keyboard, screen, reader: Some(reader), seen: 0 }
     }
 
     fn screen(&self) -> String {
@@ -90,24 +101,23 @@ impl AtTerminal {
     #[track_caller]
     fn answers(&mut self, question: &str, text: &str) {
         self.sees(question);
-        // A secret's prompt turns the echo off before it asks or right after; typing sooner would be seen by any program.
-        std::thread::sleep(Duration::from_millis(50));
+        self.types(&format!("{text}\n"));
+    }
+
+    /// As a person does who types a secret: only once the terminal does not show it.
+    #[track_caller]
+    fn answers_unseen(&mut self, question: &str, text: &str) {
+        self.sees(question);
+        until("the echo is off", || !echoes(&self.keyboard));
         self.types(&format!("{text}\n"));
     }
 
     #[track_caller]
     fn ends(mut self) -> (i32, String) {
         let status = self.child.wait().unwrap();
-        let since = Instant::now();
-        // What was written last may still be on its way.
-        let mut before = 0;
-        while since.elapsed() < Duration::from_secs(5) {
-            std::thread::sleep(Duration::from_millis(20));
-            let now = self.screen.lock().unwrap().len();
-            if now == before {
-                break;
-            }
-            before = now;
+        // Nobody holds the other side any more, so that reading ends after what was written last.
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
         }
         (status.code().unwrap_or(-1), self.screen())
     }
@@ -164,15 +174,15 @@ fn a_person_is_asked_and_secrets_are_not_seen() {
     run.answers("Which region: ", "east");
     run.sees("`east` is none of `north`, `south`");
     run.answers("Which region: ", "north");
-    run.answers("The token: ", "short");
+    run.answers_unseen("The token: ", "short");
     run.sees("shorter than 6");
-    run.answers("The token: ", SECRET);
+    run.answers_unseen("The token: ", SECRET);
     run.sees("Look around");
     run.sees("Roll in north with ***?");
     run.sees("next:");
     run.answers("type `north` to approve", "north");
     run.sees("Open the console.");
-    run.answers("The new value: ", "the-new-s3cret");
+    run.answers_unseen("The new value: ", "the-new-s3cret");
     run.answers("How many: ", "many");
     run.sees("not a whole number");
     run.answers("How many: ", "12");
@@ -200,7 +210,7 @@ fn another_phrase_declines() {
     let server = server();
     let folder = playbook(&server);
     let mut run = AtTerminal::start(&folder, &["--set", "region=south"]);
-    run.answers("The token: ", SECRET);
+    run.answers_unseen("The token: ", SECRET);
     run.answers("type `south` to approve", "yes");
     let (code, screen) = run.ends();
     assert_eq!(code, 1, "{screen}");
@@ -240,7 +250,7 @@ fn an_interruption_at_a_question_ends_the_run_and_leaves_the_terminal_as_it_was(
         let folder = playbook(&server);
         let mut run = AtTerminal::start(&folder, &["--set", "region=south"]);
         if !question.starts_with("The token") {
-            run.answers("The token: ", SECRET);
+            run.answers_unseen("The token: ", SECRET);
         }
         if question.starts_with("The new") {
             run.answers("type `south` to approve", "south");
