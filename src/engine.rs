@@ -8,7 +8,6 @@ mod capture;
 mod composite;
 mod dry;
 mod each;
-pub mod ledger;
 mod place;
 mod render;
 mod retry;
@@ -22,10 +21,10 @@ use crate::action::{Cancel, Hands};
 use crate::event::{
     Failure, FailureKind, MeasuredInterval, RunEvent, RunFinished, RunOutcome, RunStarted, StepKey, StepOutcome,
 };
+use crate::ledger::Ledger;
 use crate::plan::permissions::Grant;
 use crate::plan::{Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
-use ledger::Ledger;
 use place::{Halt, Place};
 use scope::{RunFacts, Scope};
 use serde_json::Value as Json;

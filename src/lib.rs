@@ -7,6 +7,8 @@ pub mod cli;
 pub mod diagnostic;
 pub mod engine;
 pub mod event;
+pub mod journal;
+pub mod ledger;
 pub mod plan;
 pub mod playbook;
 pub mod query;

@@ -15,7 +15,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("plan", &["source", "secret", "value", "diagnostic", "playbook", "query", "template"]),
     ("event", &["source", "value", "secret", "plan"]),
     ("action", &["plan", "event", "value", "secret"]),
-    ("engine", &["action", "event", "plan", "playbook", "query", "template", "source", "secret", "value"]),
+    ("ledger", &["event", "plan", "value"]),
+    ("journal", &["ledger", "event", "plan", "value", "secret"]),
+    ("engine", &["action", "event", "ledger", "plan", "playbook", "query", "template", "source", "secret", "value"]),
     ("report", &["event", "plan", "diagnostic", "source", "secret", "value"]),
     ("world", &["action", "diagnostic", "playbook", "query", "source", "plan", "value"]),
 ];
@@ -47,6 +49,9 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("crypto_box", &["query/jq/natives.rs", "world/fresh.rs"]),
     ("jiff", &["plan/duration.rs"]),
     ("tempfile", &["action/", "world/"]),
+    ("chacha20poly1305", &["journal/seal.rs"]),
+    ("argon2", &["journal/keeper.rs"]),
+    ("crc32fast", &["journal/"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

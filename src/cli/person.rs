@@ -1,7 +1,7 @@
 //! Owns asking the person at the terminal, and those who answer in their place: flags, and a world.
 //! The only file that names `rpassword`.
 
-use crate::engine::ledger::{Ask, Decision, Person};
+use crate::ledger::{Ask, Decision, Person};
 use crate::plan;
 use crate::playbook::document::InputType;
 use crate::secret::{Masker, Origin, Secret};

@@ -1,11 +1,11 @@
 //! Owns asking a person through the ledger: confirm, manual, and what became of a step with an unknown outcome.
 
 use super::attempt::{failure, judged};
-use super::ledger::{Ask, Attempted, Decision, Missed, Passed, Stop};
 use super::place::{Halt, Place};
 use super::render::public_text;
 use super::scope::Scope;
 use crate::event::{Failure, FailureKind, RunEvent};
+use crate::ledger::{Ask, Attempted, Decision, Missed, Passed, Stop};
 use crate::plan::{Step, Work};
 use crate::value::Value;
 use serde_json::{Value as Json, json};

@@ -3,12 +3,12 @@
 
 use super::assertion::{Answer, judge};
 use super::capture::{detail, take};
-use super::ledger::{Attempted, Missed, Passed};
 use super::place::Place as Here;
 use super::render::{self, RenderError};
 use super::scope::{Scope, With};
 use crate::action::{ActionError, Cancel, Leave, Sent, exec, http};
 use crate::event::{FailedAssertion, Failure, FailureKind};
+use crate::ledger::{Attempted, Missed, Passed};
 use crate::plan::{Claim, Field, Http, Paginate, Setting, Step, Subject, Work};
 use crate::playbook::document::Effect;
 use crate::secret::{Origin, Taint};

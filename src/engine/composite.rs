@@ -1,12 +1,12 @@
 //! Owns steps made of steps: a file's sections, modules, groups, what is done at once.
 
 use super::attempt::{evaluate, failure};
-use super::ledger::{Attempted, Missed};
 use super::place::{Halt, Place};
 use super::scope::Scope;
 use super::steps::{run_step, run_steps};
 use super::tries::not_done;
 use crate::event::{Failure, FailureKind, RunEvent, Section, StepKey};
+use crate::ledger::{Attempted, Missed};
 use crate::plan::{Plan, Step, inputs};
 use crate::playbook::document::InputType;
 use crate::secret::Origin;

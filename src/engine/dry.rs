@@ -1,10 +1,10 @@
 //! Owns dry runs: what is no `read` is rendered and not sent, and what would only be born then is said to be so.
 
-use super::ledger::{Attempted, Missed, Passed};
 use super::place::Place;
 use super::render;
 use super::scope::Scope;
 use crate::event::FailureKind;
+use crate::ledger::{Attempted, Missed, Passed};
 use crate::plan::{Step, Work};
 use crate::value::text_of;
 

@@ -1,7 +1,7 @@
 //! Owns when a failed attempt is followed by another, and after how long.
 
-use super::ledger::{Attempted, Missed};
 use crate::event::FailureKind;
+use crate::ledger::{Attempted, Missed};
 use crate::plan::{Retry, RetryOn};
 use crate::playbook::document::Effect;
 use std::time::Duration;

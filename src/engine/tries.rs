@@ -3,7 +3,6 @@
 
 use super::attempt::{attempt, failure};
 use super::composite::{composite, run_all, run_module};
-use super::ledger::{Attempted, Missed, Passed, Policy, Recorded, Stop};
 use super::place::{Halt, Place, plain};
 use super::scope::Scope;
 use super::steps::run_steps;
@@ -11,6 +10,7 @@ use super::unknown::resolve_unknown;
 use super::{ask, render, retry};
 use crate::action::Cancel;
 use crate::event::{FailureKind, RunEvent, StepKey};
+use crate::ledger::{Attempted, Missed, Passed, Policy, Recorded, Stop};
 use crate::plan::{Step, Work};
 use crate::playbook::document::Effect;
 use crate::value::Value;

@@ -1,12 +1,12 @@
 //! Owns what becomes of a `once` step that was sent and whose answer was lost: `on_unknown` decides.
 
 use super::ask;
-use super::ledger::{Missed, Passed};
 use super::place::{Halt, Place};
 use super::scope::Scope;
 use super::steps::run_steps;
 use super::tries::try_once;
 use crate::event::{Failure, RunEvent};
+use crate::ledger::{Missed, Passed};
 use crate::plan::{OnUnknown, Step};
 use crate::value::Names;
 use serde_json::Value as Json;
