@@ -169,6 +169,8 @@ struct WorldArguments {
 enum SchemaKind {
     Playbook,
     World,
+    /// One line of a run's journal
+    Journal,
 }
 
 /// The whole program. Gives the exit code.
@@ -197,6 +199,7 @@ fn program() -> i32 {
             let schema = match kind {
                 SchemaKind::Playbook => crate::playbook::playbook_schema(),
                 SchemaKind::World => crate::world::world_schema(),
+                SchemaKind::Journal => crate::journal::record::journal_schema(),
             };
             print_line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
             Exit::Passed as i32

@@ -394,25 +394,67 @@ pub enum RetryOn {
 }
 
 impl Plan {
-    /// Ids of all steps of this file and of the files it uses.
-    pub fn step_ids(&self) -> Vec<String> {
-        fn collect(steps: &[Step], ids: &mut Vec<String>) {
+    /// Calls `look` on every step of this file and of the files it uses, whoever holds it.
+    pub fn each_step(&self, look: &mut dyn FnMut(&Step)) {
+        fn walk(steps: &[Step], look: &mut dyn FnMut(&Step)) {
             for step in steps {
-                ids.push(step.id.to_string());
+                look(step);
                 match &step.work {
-                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => collect(inner, ids),
-                    Work::Use { plan, .. } => ids.extend(plan.step_ids()),
+                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => walk(inner, look),
+                    Work::Use { plan, .. } => plan.each_step(look),
                     _ => {}
                 }
-                collect(&step.on_failure, ids);
+                walk(&step.on_failure, look);
+                if let OnUnknown::Find(inner) = &step.on_unknown {
+                    walk(inner, look);
+                }
             }
         }
-        let mut ids = Vec::new();
         for list in [&self.steps, &self.on_failure, &self.finally] {
-            collect(list, &mut ids);
+            walk(list, look);
         }
+    }
+
+    /// Ids of all steps of this file and of the files it uses.
+    pub fn step_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        self.each_step(&mut |step| ids.push(step.id.to_string()));
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// Whether any step captures a secret, or asks a person for one.
+    pub fn captures_secrets(&self) -> bool {
+        let mut any = false;
+        self.each_step(&mut |step| {
+            any |= step.capture.iter().any(|capture| capture.secret.is_some());
+            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(|field| field.kind == InputType::Secret));
+        });
+        any
+    }
+
+    /// Whether every step that does something to the outside only reads.
+    pub fn only_reads(&self) -> bool {
+        let mut all = true;
+        self.each_step(&mut |step| {
+            all &= match &step.work {
+                Work::Http(_) | Work::Exec(_) => step.effect == Effect::Read,
+                Work::Confirm { .. } | Work::Manual { .. } => false,
+                _ => true,
+            };
+        });
+        all
+    }
+
+    /// The texts of this file and of the files it uses.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        let mut sources: Vec<Arc<Source>> = vec![self.source.clone()];
+        self.each_step(&mut |step| {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, &step.place.source)) {
+                sources.push(step.place.source.clone());
+            }
+        });
+        sources
     }
 }

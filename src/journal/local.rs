@@ -319,6 +319,10 @@ impl<P: Person> Ledger for Local<P> {
         names
     }
 
+    fn is_lasting(&self) -> bool {
+        true
+    }
+
     fn run_id(&self) -> &str {
         &self.history.run.run
     }

@@ -359,5 +359,8 @@ fn is_false(value: &bool) -> bool {
 /// The JSON Schema of one line.
 pub fn journal_schema() -> Json {
     let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
-    serde_json::to_value(generator.into_root_schema_for::<Line>()).unwrap_or_default()
+    let mut schema = serde_json::to_value(generator.into_root_schema_for::<Line>()).unwrap_or_default();
+    schema["$id"] = Json::from(format!("urn:runbook:journal:{FORMAT}"));
+    schema["title"] = Json::from(format!("Line of a journal of `runbook`, format {FORMAT}"));
+    schema
 }
