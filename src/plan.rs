@@ -4,6 +4,7 @@
 pub mod check;
 pub mod duration;
 pub mod inputs;
+mod made_of;
 pub mod permissions;
 pub mod schema;
 
@@ -17,6 +18,10 @@ use serde_json::Value as Json;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How a plan is walked; part of every plan's digest. Raised when the same plan would be walked differently: another
+/// order, other keys, an effect more or less. A run that was begun under another number cannot be gone on with.
+pub const INTERPRETER: u32 = 1;
 
 /// Headers that follow from the request, and with which a server could be led to see another one than was judged.
 pub const OUR_HEADERS: [&str; 8] =
