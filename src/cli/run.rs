@@ -1,6 +1,6 @@
 //! Owns `runbook run`: from arguments to an exit code.
 
-use super::inputs::{Unresolved, resolve};
+use super::inputs::{Given, Unresolved, resolve};
 use super::person::{Operator, Terminal};
 use super::{Exit, OutputKind, RunArguments};
 use crate::action::{Hands, http};
@@ -40,8 +40,9 @@ pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
         Ok(world) => world.map(Rc::new),
         Err(error) => return super::tell_world_error(&error),
     };
-    let inputs = match resolve(&plan, &arguments, world.as_deref(), masker) {
-        Ok(inputs) => inputs,
+    let given = Given { set: &arguments.set, files: &arguments.inputs };
+    let inputs: Vec<(String, Value)> = match resolve(&plan, &given, world.as_deref(), masker) {
+        Ok(inputs) => inputs.into_iter().map(|input| (input.name, input.value)).collect(),
         Err(Unresolved::Interrupted) => return Exit::Interrupted,
         Err(Unresolved::Faults(faults)) => {
             let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
