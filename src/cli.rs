@@ -2,7 +2,7 @@
 
 mod check;
 mod hygiene;
-#[allow(dead_code, reason = "`resolve_again` is for the command that resumes")]
+#[allow(dead_code, unused_imports, reason = "`resolve_again` is for the command that resumes")]
 mod inputs;
 mod logs;
 mod person;

@@ -207,7 +207,7 @@ fn value_of(
         match from_file(input, &path, file, masker)? {
             Some(json) => return Ok(Some((json, From::File { path }))),
             None if input.default.is_some() => {}
-            None => return Err(format!("the file `{file}` cannot be read: there is none")),
+            None => return Err(format!("the file `{file}` cannot be read: there is no such file")),
         }
     }
     Ok(input.default.as_ref().map(|default| (default.clone(), From::Default)))

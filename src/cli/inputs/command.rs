@@ -4,7 +4,7 @@
 use crate::secret::Masker;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use zeroize::Zeroizing;
 
 /// How long a program that printed all may stay, before it is looked whether it has ended: it may leave a daemon behind
@@ -41,40 +41,68 @@ pub fn output_of(argv: &[String], masker: &Masker) -> Result<String, String> {
 
 /// All of its standard output; meanwhile its standard error goes to `aloud`.
 fn hear(child: &mut Child, masker: &Masker, aloud: &mut dyn Write) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut out = child.stdout.take();
+    let mut printed = Printed { pipe: child.stdout.take(), text: Zeroizing::new(Vec::new()), learned: 0 };
     let mut err = child.stderr.take();
-    let mut printed = Zeroizing::new(Vec::new());
-    let mut learned = 0;
     let mut piece = Zeroizing::new([0; 4096]);
-    while out.is_some() || err.is_some() {
-        let ended = out.is_none() && child.try_wait()?.is_some();
-        let patience = match (&out, ended) {
+    while printed.pipe.is_some() || err.is_some() {
+        let ended = printed.pipe.is_none() && child.try_wait()?.is_some();
+        let patience = match (&printed.pipe, ended) {
             (Some(_), _) => -1,
             (None, false) => LOOK_AGAIN,
             (None, true) => 0,
         };
-        let (out_ready, err_ready) = wait(out.as_ref().map(AsRawFd::as_raw_fd), err.as_ref().map(AsRawFd::as_raw_fd), patience)?;
-        // What it printed comes first: should it say the same aloud, the masker knows it by then.
-        if let Some(pipe) = out.as_mut().filter(|_| out_ready) {
-            match read(pipe, piece.as_mut_slice())? {
-                0 => out = None,
-                count => printed.extend_from_slice(&piece[..count]),
-            }
-        } else if let Some(pipe) = err.as_mut().filter(|_| err_ready) {
-            if printed.len() > learned && printed.len() <= LARGEST_HEARD {
-                learned = printed.len();
-                masker.learn(&Zeroizing::new(String::from_utf8_lossy(&printed).into_owned()));
-            }
-            match read(pipe, piece.as_mut_slice())? {
-                0 => err = None,
+        let (out_ready, err_ready) = wait(printed.descriptor(), err.as_ref().map(AsRawFd::as_raw_fd), patience)?;
+        if out_ready {
+            printed.read()?;
+        }
+        match err.as_mut().filter(|_| err_ready).map(|pipe| read(pipe, piece.as_mut_slice())).transpose()? {
+            Some(0) => err = None,
+            Some(count) => {
+                // What it printed before it said this is there to be read: should it have said the same, it is hidden.
+                while wait(printed.descriptor(), None, 0)?.0 {
+                    printed.read()?;
+                }
+                printed.teach(masker);
                 // Where nobody listens, the secret is had all the same.
-                count => drop(aloud.write_all(&piece[..count]).and_then(|()| aloud.flush())),
+                let _ = aloud.write_all(&piece[..count]).and_then(|()| aloud.flush());
             }
-        } else if ended {
-            break;
+            None if ended => break,
+            None => {}
         }
     }
-    Ok(printed)
+    Ok(printed.text)
+}
+
+/// What a program printed so far.
+struct Printed {
+    /// `None` once it ended.
+    pipe: Option<ChildStdout>,
+    text: Zeroizing<Vec<u8>>,
+    /// How much of it the masker knows.
+    learned: usize,
+}
+
+impl Printed {
+    fn descriptor(&self) -> Option<i32> {
+        self.pipe.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+        let mut piece = Zeroizing::new([0; 4096]);
+        match read(pipe, piece.as_mut_slice())? {
+            0 => self.pipe = None,
+            count => self.text.extend_from_slice(&piece[..count]),
+        }
+        Ok(())
+    }
+
+    fn teach(&mut self, masker: &Masker) {
+        if self.text.len() > self.learned && self.text.len() <= LARGEST_HEARD {
+            self.learned = self.text.len();
+            masker.learn(&Zeroizing::new(String::from_utf8_lossy(&self.text).into_owned()));
+        }
+    }
 }
 
 fn read(pipe: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {

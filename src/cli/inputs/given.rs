@@ -119,8 +119,5 @@ fn seen_by_all(input: &Input) -> String {
         Some(env) => format!("put it into the environment variable `{env}`"),
         None => "give it by an --inputs file or at the prompt".into(),
     };
-    format!(
-        "input `{}` is a secret, and a command line can be read by every process of the machine: {way}",
-        input.name
-    )
+    format!("input `{}` is a secret, and a command line can be read by every process of the machine: {way}", input.name)
 }

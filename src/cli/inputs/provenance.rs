@@ -20,9 +20,13 @@ pub enum From {
     },
     World,
     /// The environment variable of this name.
-    Env { name: String },
+    Env {
+        name: String,
+    },
     /// What the program of this name (argv[0]) printed.
-    Command { program: String },
+    Command {
+        program: String,
+    },
     /// The playbook's `file`; the path is absolute, since a resume reads the playbook from elsewhere.
     File {
         #[serde(serialize_with = "lossy")]
