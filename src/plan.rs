@@ -6,6 +6,7 @@ pub mod duration;
 pub mod inputs;
 mod made_of;
 pub mod permissions;
+pub mod same;
 pub mod schema;
 
 use crate::playbook::document::{Effect, InputType};

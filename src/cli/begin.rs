@@ -1,8 +1,7 @@
 //! Owns beginning to remember: a run's folder, the copies of its playbook, the first record; and going on with one.
 
 use super::config::Config;
-use super::inputs::{Recorded, Resolved};
-use super::inputs::provenance::From;
+use super::inputs::{From, Recorded, Resolved};
 use super::person::Operator;
 use crate::digest::sha256_hex;
 use crate::journal::custody::{Proof, Vault, sync_folder};
@@ -17,7 +16,7 @@ use crate::journal::writer::{Fault, Journal};
 use crate::plan::check::Checked;
 use crate::secret::Masker;
 use crate::value::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 /// A run's ledger before anybody is there to answer in it.
@@ -53,7 +52,6 @@ impl Begun {
 /// What is to be remembered of a new run.
 pub struct New<'a> {
     pub checked: &'a Checked,
-    pub path: &'a Path,
     pub inputs: &'a [Resolved],
     pub actor: &'a str,
     pub world: Option<String>,
@@ -83,7 +81,7 @@ fn write_first(
     state: &State,
     folder: &RunFolder,
 ) -> Result<Begun, String> {
-    let playbook = keep_playbook(new.checked, new.path, folder)?;
+    let playbook = keep_playbook(new.checked, folder)?;
     let vault = Vault::new(&folder.path, &folder.id, Some(config.keeper.clone()));
     let journal = Journal::create(&folder.journal(), masker, fault()).map_err(|error| error.to_string())?;
     let plan = &new.checked.plan;
@@ -144,7 +142,7 @@ fn keep_input(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Re
     }
     vault.prove()?;
     let sealer = Sealer { key: vault.key()?, run, masker };
-    Ok(Some(sealer.close(INPUT, &input.name, &input.value)))
+    sealer.close(INPUT, &input.name, &input.value).map(Some)
 }
 
 /// Under which step inputs are sealed; no step can be called so.
@@ -179,8 +177,8 @@ pub struct Again<'a> {
     pub checked: &'a Checked,
     pub actor: &'a str,
     pub world: Option<String>,
-    /// The playbook as it is now, where the run goes on with that.
-    pub current: Option<&'a Path>,
+    /// It goes on with the playbook as it is now, so that is kept, too.
+    pub current: bool,
     pub take_over: bool,
 }
 
@@ -193,7 +191,7 @@ pub fn go_on(
     mut history: History,
     vault: Vault,
 ) -> Result<Begun, String> {
-    let playbook = again.current.map(|path| keep_playbook(again.checked, path, folder)).transpose()?;
+    let playbook = again.current.then(|| keep_playbook(again.checked, folder)).transpose()?;
     let round = history.resume();
     let resumed = RunResumed {
         round,
@@ -220,24 +218,24 @@ pub fn go_on(
 }
 
 /// Copies the playbook's files into the run's folder.
-fn keep_playbook(checked: &Checked, path: &Path, folder: &RunFolder) -> Result<Playbook, String> {
+fn keep_playbook(checked: &Checked, folder: &RunFolder) -> Result<Playbook, String> {
+    let text = |path: &Path| path.display().to_string();
     let mut files = Vec::new();
-    for text in checked.texts.files() {
-        let sha256 = sha256_hex(&text.bytes);
-        let name = text.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let file = PlaybookFile {
-            path: text.path.display().to_string(),
-            aliases: text.aliases.iter().map(|path| path.display().to_string()).collect(),
-            copy: format!("{}-{name}", &sha256[..12]),
-            sha256,
-        };
-        let kept = folder.keep(&file, &text.bytes);
+    for (path, bytes) in &checked.recording.files {
+        let sha256 = sha256_hex(bytes);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file = PlaybookFile { path: text(path), copy: format!("{}-{name}", &sha256[..12]), sha256 };
+        let kept = folder.keep(&file, bytes);
         kept.map_err(|error| format!("the playbook cannot be copied to {}: {error}", folder.playbook().display()))?;
         files.push(file);
     }
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    let name = checked.plan.name.clone();
-    Ok(Playbook { name, path: path.display().to_string(), digest: checked.digest.clone(), files })
+    Ok(Playbook {
+        name: checked.plan.name.clone(),
+        path: text(&checked.recording.entry),
+        digest: checked.digest.clone(),
+        files,
+        found: checked.recording.found.iter().map(|(asked, found)| (text(asked), text(found))).collect(),
+    })
 }
 
 fn sources(checked: &Checked) -> Sources {
@@ -251,9 +249,4 @@ fn process() -> Process {
 /// A fault to rehearse, where the environment names one.
 pub fn fault() -> Option<Fault> {
     std::env::var("RUNBOOK_FAULT").ok().as_deref().and_then(Fault::parse)
-}
-
-/// Absolute path of the playbook that was asked for.
-pub fn playbook_path(playbook: &Playbook) -> PathBuf {
-    PathBuf::from(&playbook.path)
 }

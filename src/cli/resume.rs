@@ -15,7 +15,7 @@ use crate::journal::look;
 use crate::journal::record::{Playbook, Record};
 use crate::journal::writer::{Journal, OpenError};
 use crate::plan::check::{Checked, check, check_texts};
-use crate::playbook::Texts;
+use crate::playbook::{Recording, Texts};
 use crate::secret::Masker;
 use crate::world::World;
 use std::path::PathBuf;
@@ -67,32 +67,30 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         );
         return Err(refuse(Exit::Refused, &text));
     }
-    let recorded = begin::recorded_inputs(&history, &vault, masker)
-        .map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
+    let recorded =
+        begin::recorded_inputs(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
     let given = Given { set: &arguments.set, files: &arguments.inputs };
-    let inputs = resolve_again(&plan, &recorded, &given, world.as_deref(), masker).map_err(|unresolved| {
-        match unresolved {
+    let inputs =
+        resolve_again(&plan, &recorded, &given, world.as_deref(), masker).map_err(|unresolved| match unresolved {
             Unresolved::Interrupted => Exit::Interrupted,
             Unresolved::Faults(faults) => {
                 let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
                 super::tell(&masker.mask(&list.join("\n")));
                 Exit::Mistakes
             }
-        }
-    })?;
+        })?;
     attest(&plan, &arguments.operator, world.as_deref())?;
     let actor = super::actor(config);
     let again = Again {
         checked: &checked,
         actor: &actor,
         world: world.as_ref().map(|world| world.address().to_string()),
-        current: arguments.with_current_playbook.then(|| begin::playbook_path(&history.playbook)),
+        current: arguments.with_current_playbook,
         take_over: arguments.operator.take_over,
     };
     let (tags, until) = (history.run.tags.clone(), history.run.until.clone());
-    let begun = begin::go_on(&again, &state, &folder, journal, history, vault).map_err(|error| {
-        refuse(Exit::Failed, &masker.mask(&format!("the run cannot be gone on with: {error}")))
-    })?;
+    let begun = begin::go_on(&again, &state, &folder, journal, history, vault)
+        .map_err(|error| refuse(Exit::Failed, &masker.mask(&format!("the run cannot be gone on with: {error}"))))?;
     let launch = Launch {
         plan: &plan,
         inputs,
@@ -118,13 +116,22 @@ fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit>
                 format!("by {}, process {} on {}", seen.history.run.actor, process.pid, process.host)
             });
             let who = who.unwrap_or_else(|_| "by another process".into());
-            refuse(Exit::Refused, &format!("the run {} is under way {who}\nhelp: `runbook show {} --follow` watches it", folder.id, folder.id))
+            refuse(
+                Exit::Refused,
+                &format!(
+                    "the run {} is under way {who}\nhelp: `runbook show {} --follow` watches it",
+                    folder.id, folder.id
+                ),
+            )
         }
         error => refuse(Exit::Failed, &format!("{error}\nhelp: `runbook verify {}` says more", folder.id)),
     })?;
     let damaged = |text: String| refuse(Exit::Failed, &format!("{} is damaged: {text}", folder.journal().display()));
     if reading.records.is_empty() {
-        let text = format!("the run {} was cut short before its first record: nothing was done\nhelp: begin a new run", folder.id);
+        let text = format!(
+            "the run {} was cut short before its first record: nothing was done\nhelp: begin a new run",
+            folder.id
+        );
         return Err(refuse(Exit::Mistakes, &text));
     }
     let history = History::of(&reading.records).map_err(|damage| damaged(damage.to_string()))?;
@@ -162,7 +169,7 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
         super::tell_mistakes(&found);
         Exit::Mistakes
     };
-    let path = begin::playbook_path(&history.playbook);
+    let path = PathBuf::from(&history.playbook.path);
     let texts = kept_texts(&history.playbook, folder).map_err(|error| refuse(Exit::Failed, &error))?;
     let kept = check_texts(&path, &texts).map_err(mistakes)?;
     if !arguments.with_current_playbook {
@@ -185,14 +192,16 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
 
 /// The copies of the playbook's files, each still what it was.
 fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, String> {
-    let mut files = Vec::new();
+    let mut recording = Recording { entry: PathBuf::from(&playbook.path), ..Recording::default() };
     for file in &playbook.files {
         let path = folder.playbook().join(&file.copy);
-        let bytes = std::fs::read(&path).map_err(|error| format!("the copy {} cannot be read: {error}", path.display()))?;
+        let bytes =
+            std::fs::read(&path).map_err(|error| format!("the copy {} cannot be read: {error}", path.display()))?;
         if sha256_hex(&bytes) != file.sha256 {
             return Err(format!("the copy {} was changed: its SHA-256 is not the recorded one", path.display()));
         }
-        files.push((PathBuf::from(&file.path), file.aliases.iter().map(PathBuf::from).collect(), bytes));
+        recording.files.push((PathBuf::from(&file.path), bytes));
     }
-    Ok(Texts::recorded(files))
+    recording.found = playbook.found.iter().map(|(asked, found)| (asked.into(), found.into())).collect();
+    Ok(Texts::recorded(recording))
 }

@@ -2,8 +2,8 @@
 //! Deliberately knows nothing of files.
 
 use super::record::{FORMAT, Line, Record};
+use crate::digest::sha256_hex;
 use crate::plan::duration::{parse_moment, show_moment};
-use sha2::{Digest, Sha256};
 use std::time::SystemTime;
 
 /// Before the CRC's own digits, and how long all of it is.
@@ -77,7 +77,7 @@ impl Chain {
     }
 
     fn step(&mut self, line: &[u8]) {
-        self.prev = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.prev = sha256_hex(line);
         self.next += 1;
     }
 

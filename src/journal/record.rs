@@ -111,15 +111,14 @@ pub struct Playbook {
     /// Lower hex SHA-256 of the plan: its files, and how they are walked.
     pub digest: String,
     pub files: Vec<PlaybookFile>,
+    /// Paths as they were asked for, and the path of the file that was found there.
+    pub found: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaybookFile {
-    /// Absolute path where it was read.
+    /// Absolute path where it was read, without symbolic links.
     pub path: String,
-    /// Other absolute paths under which it was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
     /// Name of the copy in the run's folder `playbook/`.
     pub copy: String,
     /// Lower hex.
