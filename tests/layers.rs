@@ -52,7 +52,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("jiff", &["plan/duration.rs"]),
     ("tempfile", &["action/", "world/"]),
     ("chacha20poly1305", &["journal/seal.rs"]),
-    ("argon2", &["journal/keeper.rs"]),
+    ("argon2", &["journal/keeper/passphrase.rs"]),
+    ("getrandom", &["journal/seal.rs"]),
     ("crc32fast", &["journal/"]),
 ];
 

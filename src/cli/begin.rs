@@ -8,8 +8,9 @@ use crate::journal::custody::{Proof, Vault, sync_folder};
 use crate::journal::folder::{RunFolder, State};
 use crate::journal::form::{self, Sealer, Sources};
 use crate::journal::history::History;
+use crate::journal::host::Host;
 use crate::journal::local::Local;
-use crate::journal::lock::{Locks, host};
+use crate::journal::lock::Locks;
 use crate::journal::look;
 use crate::journal::record::{self, Kept, Playbook, PlaybookFile, Process, Record, RunResumed, RunStarted};
 use crate::journal::writer::{Fault, Journal};
@@ -267,7 +268,7 @@ fn sources(checked: &Checked) -> Sources {
 }
 
 fn process() -> Process {
-    Process { host: host(), pid: std::process::id() }
+    Process { host: Host::here().name, pid: std::process::id() }
 }
 
 /// A fault to rehearse, where the environment names one.

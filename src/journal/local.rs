@@ -166,19 +166,19 @@ impl<P> Local<P> {
                 self.lose(reason);
                 return;
             }
-            self.end(finished.outcome == RunOutcome::Passed);
+            self.end(finished.outcome);
         }
     }
 
     /// The run has ended and its record is durable: what it held is let go, or remembered.
-    fn end(&self, passed: bool) {
+    fn end(&self, outcome: RunOutcome) {
+        let passed = outcome == RunOutcome::Passed;
         if passed {
             let _ = self.end_custody("passed");
         }
         self.journal.give_back();
         if let Some(held) = self.live.held.borrow_mut().take() {
-            let ended = if passed { Ended::Passed } else { Ended::Failed };
-            let _ = held.release(ended, !passed && !self.held().is_empty());
+            let _ = held.release(Ended { outcome, custody: !passed && !self.held().is_empty() });
         }
     }
 
@@ -306,11 +306,16 @@ impl<P: Person> Ledger for Local<P> {
         let claim = Claim {
             run: &self.history.run.run,
             actor: &self.history.run.actor,
-            resuming: self.resuming,
             take_over: self.take_over,
             holds: &*self.holds,
         };
         let held = self.locks.acquire(name, &claim).map_err(|refused| Stop::Locked(refused.to_string()))?;
+        if let Some(taken) = held.taken_over() {
+            let from =
+                taken.holder.as_ref().map_or("nobody knows whom".to_string(), |holder| format!("run {}", holder.run));
+            let message = format!("the lock `{name}` was taken over from {from}");
+            self.journal.note(SystemTime::now(), &Record::Warning { message });
+        }
         *self.live.held.borrow_mut() = Some(held);
         *self.live.lock.borrow_mut() = Some(name.to_string());
         Ok(())
