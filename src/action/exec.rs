@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of retries and assertions.
 
 mod child;
+mod guard;
 mod program;
 mod start;
 #[cfg(test)]
