@@ -8,6 +8,8 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use start::as_born;
+
 use super::{ActionError, Hands, Leave, Output, Sent};
 use crate::plan::permissions::{Grant, Refusal};
 use crate::value::Value;

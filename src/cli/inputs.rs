@@ -12,6 +12,7 @@ use crate::world::World;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 pub enum Unresolved {
     /// What is wrong with them, one line each.
     Faults(Vec<String>),
-    /// The person who was asked pressed Ctrl-C.
+    /// The person who was asked is gone.
     Interrupted,
 }
 
@@ -311,10 +312,11 @@ fn ways(input: &Input) -> String {
 
 fn output_of(argv: &[String]) -> Result<String, String> {
     let (program, rest) = argv.split_first().ok_or("its `command` is empty")?;
-    let output = std::process::Command::new(program)
-        .args(rest)
-        .stdin(std::process::Stdio::null())
-        .stderr(std::process::Stdio::inherit())
+    let mut command = std::process::Command::new(program);
+    command.args(rest).stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit());
+    // SAFETY: it makes only calls that are safe between fork and exec.
+    unsafe { command.pre_exec(crate::action::exec::as_born) };
+    let output = command
         .output()
         .map_err(|error| format!("the command `{program}` cannot be run: {error}"))?;
     if !output.status.success() {
