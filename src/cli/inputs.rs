@@ -316,9 +316,7 @@ fn output_of(argv: &[String]) -> Result<String, String> {
     command.args(rest).stdin(std::process::Stdio::null()).stderr(std::process::Stdio::inherit());
     // SAFETY: it makes only calls that are safe between fork and exec.
     unsafe { command.pre_exec(crate::action::exec::as_born) };
-    let output = command
-        .output()
-        .map_err(|error| format!("the command `{program}` cannot be run: {error}"))?;
+    let output = command.output().map_err(|error| format!("the command `{program}` cannot be run: {error}"))?;
     if !output.status.success() {
         return Err(format!("the command `{program}` ended with {}", output.status));
     }

@@ -19,7 +19,9 @@ pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Res
     }
     let guard = Guard::start().map_err(|error| {
         let file = surroundings.file.display();
-        unsent(format!("`{file}` could not be started: it needs a process to guard it, and there is none to be had: {error}"))
+        unsent(format!(
+            "`{file}` could not be started: it needs a process to guard it, and there is none to be had: {error}"
+        ))
     })?;
     let mut attempts = 0;
     loop {
