@@ -1,4 +1,5 @@
-//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics.
+//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics;
+//! and what keeps this process there when what it writes to is not.
 
 use crate::secret::Masker;
 
@@ -9,6 +10,9 @@ pub fn harden() {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
         libc::umask(0o077);
+        // A file that may not grow further is an error of that write, told like a full disk. A closed pipe is one
+        // already: Rust has it so from the start.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }

@@ -155,7 +155,10 @@ pub fn attest(plan: &Plan, operator: &OperatorArguments, world: Option<&World>) 
         return Err(Exit::Refused);
     }
     if let Some(terminal) = Terminal::open() {
-        let answer = terminal.ask(&format!("this SOP requires the role `{role}`. Do you hold it? [y/N]"), false);
+        let answer = terminal.ask_alone(&format!("this SOP requires the role `{role}`. Do you hold it? [y/N]"), false);
+        if answer.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted) {
+            return Err(Exit::Interrupted);
+        }
         if answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")) {
             return Ok(());
         }
