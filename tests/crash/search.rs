@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// A part of a secret of so many letters is a leak.
@@ -96,13 +96,21 @@ impl Finder {
 pub struct Evidence {
     watch: Watch,
     secrets: Mutex<BTreeSet<String>>,
+    /// Of the secrets that every world begins with.
+    known: OnceLock<(BTreeSet<String>, Finder)>,
     found: Mutex<Vec<String>>,
     searched: AtomicU64,
 }
 
 impl Evidence {
     pub fn new() -> Evidence {
-        Evidence { watch: Watch::start(), secrets: Mutex::default(), found: Mutex::default(), searched: AtomicU64::new(0) }
+        Evidence {
+            watch: Watch::start(),
+            secrets: Mutex::default(),
+            known: OnceLock::new(),
+            found: Mutex::default(),
+            searched: AtomicU64::new(0),
+        }
     }
 
     /// Searches all that a story has written so far, for all that was secret in its world.
@@ -110,23 +118,28 @@ impl Evidence {
         let mut own: BTreeSet<String> = secrets(&story.before).into_iter().collect();
         story.played.iter().for_each(|played| own.extend(secrets(&played.state)));
         self.secrets.lock().unwrap().extend(own.iter().cloned());
-        let finder = Finder::of(&own);
+        let (known, finder) = self.known.get_or_init(|| {
+            let known: BTreeSet<String> = secrets(&story.before).into_iter().collect();
+            let finder = Finder::of(&known);
+            (known, finder)
+        });
+        let finders = [finder, &Finder::of(own.difference(known))];
         let mut found = Vec::new();
         for place in story.places() {
-            self.search_in(&place, &finder, &mut found);
+            self.search_in(&place, &finders, &mut found);
         }
         found.iter_mut().for_each(|text| *text = format!("{text}\n{}", story.told()));
         self.found.lock().unwrap().extend(found);
     }
 
-    fn search_in(&self, place: &Path, finder: &Finder, found: &mut Vec<String>) {
+    fn search_in(&self, place: &Path, finders: &[&Finder; 2], found: &mut Vec<String>) {
         for path in files(place) {
             self.searched.fetch_add(1, Ordering::Relaxed);
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             // A file may go while it is looked for: what a program of a killed run still does.
             let content = std::fs::read(&path).unwrap_or_default();
             for (what, bytes) in [("is called", name.as_bytes()), ("holds", &content)] {
-                if let Some(secret) = finder.find(bytes) {
+                for secret in finders.iter().filter_map(|finder| finder.find(bytes)) {
                     found.push(format!("{} {what} a secret: {secret}", path.display()));
                 }
             }
