@@ -16,12 +16,13 @@ mod steps;
 mod tell;
 mod tries;
 mod unknown;
+mod vars;
 
 use crate::action::{Cancel, Hands};
 use crate::event::{
     Failure, FailureKind, MeasuredInterval, RunEvent, RunFinished, RunOutcome, RunStarted, StepKey, StepOutcome,
 };
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Moment, Stop};
 use crate::plan::permissions::Grant;
 use crate::plan::{Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
@@ -31,7 +32,7 @@ use serde_json::Value as Json;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 /// Who is told what happens; in order, one at a time.
@@ -82,9 +83,11 @@ struct Tally {
     failures: RefCell<Vec<(StepKey, Failure)>>,
     by_hand: RefCell<Option<String>>,
     warnings: RefCell<Vec<String>>,
-    marks: RefCell<HashMap<StepId, (Instant, Option<Instant>)>>,
+    marks: RefCell<HashMap<StepId, (SystemTime, Option<SystemTime>)>>,
     winding_up: Cell<usize>,
     once_sent: Cell<usize>,
+    /// What was done in this process, rather than remembered.
+    done: Cell<usize>,
     unborn: RefCell<Vec<String>>,
     /// A dry run has come past a step that it did not do.
     unmade: Cell<bool>,
@@ -104,10 +107,10 @@ impl<'a> Engine<'a> {
     /// Runs a plan with its inputs, from the first step to `finally`. Tells the first and the last event, too.
     pub async fn run(&self, plan: &Plan, inputs: Vec<(String, Value)>) -> RunFinished {
         let clock = Instant::now();
-        let started_at = duration::show_time(self.ledger.now(&StepKey::default()));
+        let begun = self.ledger.time(&StepKey::default(), Moment::Begin);
         let facts = RunFacts::new(
             self.ledger.run_id().into(),
-            started_at,
+            duration::show_time(begun),
             self.options.actor.clone(),
             self.hands.masker.clone(),
         );
@@ -122,19 +125,6 @@ impl<'a> Engine<'a> {
             }
             scope.define(name, value.clone());
         }
-        let prepared = self.prepare(plan, &scope);
-        let lock = prepared.as_ref().ok().and_then(Clone::clone);
-        self.emit(RunEvent::RunStarted(RunStarted {
-            run_id: facts.id.clone(),
-            playbook: plan.name.clone(),
-            title: plan.title.clone(),
-            actor: facts.actor.clone(),
-            world: self.options.world.clone(),
-            dry_run: self.options.dry_run,
-            steps: plan.steps.len(),
-            inputs: inputs.iter().map(|(name, value)| (name.clone(), value.shown())).collect(),
-            lock,
-        }));
         let place = Place {
             engine: self,
             facts: &facts,
@@ -144,13 +134,29 @@ impl<'a> Engine<'a> {
             depth: 0,
             outermost: true,
             cancel: Cancel(self.signals.hurry.clone()),
+            round: self.ledger.round(),
             tagged: false,
         };
+        let prepared = self.prepare(plan, &scope, &place).await;
+        self.emit(RunEvent::RunStarted(RunStarted {
+            run_id: facts.id.clone(),
+            playbook: plan.name.clone(),
+            title: plan.title.clone(),
+            actor: facts.actor.clone(),
+            world: self.options.world.clone(),
+            dry_run: self.options.dry_run,
+            steps: plan.steps.len(),
+            inputs: inputs.iter().map(|(name, value)| (name.clone(), value.shown())).collect(),
+            lock: prepared.as_ref().ok().and_then(Clone::clone),
+            round: place.round,
+        }));
         let ended = match prepared {
             Ok(_) => composite::run_sections(plan, &scope, &place).await,
-            Err(failure) => {
-                self.tally.failures.borrow_mut().push((StepKey::default(), failure.clone()));
-                Err(Halt::Failed(StepKey::default(), failure))
+            Err(halt) => {
+                if let Halt::Failed(key, failure) = &halt {
+                    self.tally.failures.borrow_mut().push((key.clone(), failure.clone()));
+                }
+                Err(halt)
             }
         };
         let mut outcome = self.outcome(&ended);
@@ -170,28 +176,23 @@ impl<'a> Engine<'a> {
         finished
     }
 
-    /// Evaluates vars and the lock, in order.
-    fn prepare(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Option<String>, Failure> {
-        let failed = |what: String, message: String| Failure {
-            kind: FailureKind::Evaluation,
-            message: self.hands.masker.mask(&format!("{what} cannot be evaluated: {message}")).into_owned(),
-            assertions: Vec::new(),
-            place: None,
-            excerpt: None,
-            help: Vec::new(),
+    /// Evaluates vars and the lock, in order, and takes the lock.
+    async fn prepare(&self, plan: &Plan, scope: &Scope<'_>, place: &Place<'_>) -> Result<Option<String>, Halt> {
+        vars::set_vars(&plan.vars, scope, place).await?;
+        let Some(template) = &plan.lock else { return Ok(None) };
+        let failed = |kind: FailureKind, message: &str| {
+            let message = self.hands.masker.mask(message).into_owned();
+            Halt::Failed(StepKey::default(), place::plain(kind, message))
         };
-        for (name, setting) in &plan.vars {
-            let value =
-                attempt::evaluate(setting, scope).map_err(|message| failed(format!("var `{name}`"), message))?;
-            scope.define(name, value);
+        let lock = render::public_text(template, scope, "the lock")
+            .map_err(|error| failed(error.kind(), &format!("`lock` cannot be evaluated: {error}")))?;
+        if !self.options.dry_run {
+            self.ledger.lock(&lock).await.map_err(|stop| match stop {
+                Stop::Lost(reason) => Halt::Lost(reason),
+                other => failed(FailureKind::Refused, &other.to_string()),
+            })?;
         }
-        match &plan.lock {
-            None => Ok(None),
-            Some(template) => render::public_text(template, scope, "the lock").map(Some).map_err(|error| {
-                let kind = error.kind();
-                Failure { kind, ..failed("`lock`".into(), error.to_string()) }
-            }),
-        }
+        Ok(Some(lock))
     }
 
     fn outputs(&self, plan: &Plan, scope: &Scope<'_>) -> Result<Vec<(String, Json)>, Failure> {
@@ -243,7 +244,7 @@ impl<'a> Engine<'a> {
             .map(|interval| {
                 let start = marks.get(&interval.from).map(|(start, _)| *start);
                 let end = marks.get(&interval.to).and_then(|(_, end)| *end);
-                let took = start.zip(end).and_then(|(start, end)| end.checked_duration_since(start));
+                let took = start.zip(end).and_then(|(start, end)| end.duration_since(start).ok());
                 MeasuredInterval {
                     name: interval.name.clone(),
                     from: interval.from.clone(),
@@ -280,6 +281,7 @@ impl<'a> Engine<'a> {
             rollback: if passed || !changed { None } else { plan.rollback.clone() },
             outputs,
             warnings: self.tally.warnings.take(),
+            custody: if passed { Vec::new() } else { self.ledger.holds() },
         }
     }
 
@@ -321,9 +323,9 @@ impl<'a> Engine<'a> {
     async fn pause(&self, key: &StepKey, delay: Duration, cancel: &Cancel) -> Result<(), Halt> {
         // Longer than any run lasts; beyond some centuries the clock's own arithmetic would overflow.
         const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
-        let until = self.ledger.now(key) + delay.min(LONGEST).mul_f64(self.options.pace.clamp(0.0, 1000.0));
+        let delay = delay.min(LONGEST).mul_f64(self.options.pace.clamp(0.0, 1000.0));
         tokio::select! {
-            waited = self.ledger.wait_until(key, until) => waited.map_err(|stop| Halt::Lost(stop.to_string())),
+            waited = self.ledger.wait(key, delay) => waited.map_err(|stop| Halt::Lost(stop.to_string())),
             () = self.interruption() => Err(Halt::Interrupted),
             () = cancel.cancelled() => Err(Halt::Interrupted),
         }
@@ -388,13 +390,22 @@ impl<'a> Engine<'a> {
         self.tally.failures.borrow().is_empty()
     }
 
-    fn mark_start(&self, step: &StepId) {
-        self.tally.marks.borrow_mut().entry(step.clone()).or_insert_with(|| (Instant::now(), None));
+    /// How much was done in this process.
+    fn done(&self) -> usize {
+        self.tally.done.get()
     }
 
-    fn mark_end(&self, step: &StepId) {
+    fn note_done(&self) {
+        self.tally.done.set(self.tally.done.get() + 1);
+    }
+
+    fn mark_start(&self, step: &StepId, at: SystemTime) {
+        self.tally.marks.borrow_mut().entry(step.clone()).or_insert((at, None));
+    }
+
+    fn mark_end(&self, step: &StepId, at: SystemTime) {
         if let Some((_, end)) = self.tally.marks.borrow_mut().get_mut(step) {
-            *end = Some(Instant::now());
+            *end = Some(at);
         }
     }
 

@@ -1,12 +1,15 @@
 //! Owns what happened: the facts that the engine tells journal and reporters, in order.
-//! Deliberately knows neither; no event is serialisable, each form that leaves the process is its reporter's own.
+//! Deliberately knows neither; no event is serialisable (only its plain words are): each form that leaves the process is
+//! its reporter's own.
 //! Every text in an event is masked before it is emitted.
 
 use crate::plan::StepId;
 use crate::source::Place;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Names a place in a run: steps and loop iterations from the outside in, e.g. `infisical[2]/store/write`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +29,20 @@ impl StepKey {
         StepKey(format!("{}#{attempt}", self.0))
     }
 
+    /// What stands within an attempt of a step made of steps; the first goes without saying.
+    pub fn within_attempt(&self, attempt: u32) -> StepKey {
+        if attempt == 1 { self.clone() } else { self.attempt(attempt) }
+    }
+
+    /// What is done once in every round of a run (`on_failure`, `finally`); the first goes without saying.
+    pub fn in_round(&self, round: u32) -> StepKey {
+        match round {
+            1 => self.clone(),
+            _ if self.0.is_empty() => StepKey(format!("round-{round}")),
+            _ => StepKey(format!("{}/round-{round}", self.0)),
+        }
+    }
+
     /// Whether `other` is this step, or a step, iteration or attempt within it.
     pub fn encloses(&self, other: &StepKey) -> bool {
         other.0.strip_prefix(&self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '[', '#']))
@@ -36,6 +53,12 @@ impl StepKey {
     }
 }
 
+impl From<String> for StepKey {
+    fn from(text: String) -> StepKey {
+        StepKey(text)
+    }
+}
+
 impl fmt::Display for StepKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -43,7 +66,8 @@ impl fmt::Display for StepKey {
 }
 
 /// Which list of the playbook a step stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Section {
     Steps,
     OnFailure,
@@ -70,6 +94,7 @@ pub enum RunEvent {
         title: String,
         depth: usize,
         reason: String,
+        at: SystemTime,
     },
     /// A person is asked; progress displays must make room.
     Asking {
@@ -102,6 +127,8 @@ pub struct RunStarted {
     /// Public inputs, and where each secret came from.
     pub inputs: Vec<(String, Json)>,
     pub lock: Option<String>,
+    /// 1-based.
+    pub round: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +141,7 @@ pub struct StepStarted {
     pub depth: usize,
     /// Whether steps of its own follow before it finishes.
     pub composite: bool,
+    pub at: SystemTime,
 }
 
 #[derive(Clone, Debug)]
@@ -129,6 +157,9 @@ pub struct StepFinished {
     pub detail: Option<String>,
     /// Public captures; secret ones with stars.
     pub captures: Vec<(String, Json)>,
+    pub at: SystemTime,
+    /// It was done before the run was cut short, or in an earlier round; nothing of it was done now.
+    pub before: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -155,7 +186,8 @@ pub struct Failure {
     pub help: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// Assertions did not hold, or a capture gave nothing.
     Assertions,
@@ -201,6 +233,8 @@ pub struct RunFinished {
     pub rollback: Option<String>,
     pub outputs: Vec<(String, Json)>,
     pub warnings: Vec<String>,
+    /// Names of secrets that the run holds in custody, since it did not pass.
+    pub custody: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -213,7 +247,8 @@ pub struct MeasuredInterval {
     pub budget: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
     Passed,
     Failed,

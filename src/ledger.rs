@@ -1,4 +1,4 @@
-//! Owns the seam between the engine and what remembers a run.
+//! Owns the seam between the engine and what remembers a run; and the ledger that remembers nothing.
 //! Deliberately says nothing of how it is remembered: a journal on this machine, a simulation, a durable service.
 //!
 //! The engine is an interpreter over `&dyn Ledger` with no `if` about which one it has. Resuming is running it again:
@@ -8,16 +8,43 @@ use crate::event::{Failure, StepKey};
 use crate::plan::{self, StepId};
 use crate::value::Value;
 use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
+/// Which attempt is asked for, and how it is to be remembered.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The step, without its attempt.
+    pub key: StepKey,
+    /// 1-based.
+    pub attempt: u32,
+    pub policy: Policy,
+    /// What it answers holds a secret that may be shown once: custody is proven before it starts.
+    pub custody: bool,
+    /// Nothing of it may be legible in a record (`no_log`).
+    pub private: bool,
+}
+
 /// Whether an effect may be started again when its outcome was not recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
-    Repeatable,
-    /// The intent is durable before the effect starts; an intent without an outcome is in doubt, never a second call.
+    /// It changes nothing, so its record may ride along with the next that is made durable.
+    Read,
+    /// Doing it twice is doing it once. The intent is durable before the effect starts.
+    Idempotent,
+    /// As above, and an intent without an outcome is in doubt, never a second call.
     Once,
+}
+
+/// A moment of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Begin,
+    End,
 }
 
 /// One attempt, not yet started. Started at most once, by the ledger.
@@ -44,8 +71,8 @@ pub struct Passed {
 #[derive(Clone, Debug)]
 pub struct Missed {
     pub failure: Failure,
-    /// Secrets that were answered although the step failed: they must not be lost with it.
-    pub secrets: Vec<(String, Value)>,
+    /// What was captured although the step failed: a secret that is shown once must not be lost with it.
+    pub captures: Vec<(String, Value)>,
     /// HTTP status, if there was an answer.
     pub status: Option<u16>,
     /// What the answer's `Retry-After` demands.
@@ -54,12 +81,43 @@ pub struct Missed {
     pub surely_not: bool,
 }
 
+impl Missed {
+    /// Nothing was sent, so nothing is lost.
+    pub fn unsent(failure: Failure) -> Missed {
+        Missed { failure, captures: Vec::new(), status: None, retry_after: None, surely_not: true }
+    }
+
+    /// It was sent, and nobody knows what came of it.
+    pub fn in_doubt(failure: Failure) -> Missed {
+        Missed { surely_not: false, ..Missed::unsent(failure) }
+    }
+}
+
 /// An attempt's outcome as the ledger keeps it.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     pub attempted: Attempted,
     pub started: SystemTime,
     pub took: Duration,
+    pub recall: Recall,
+}
+
+/// Whether something was done now or came from the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recall {
+    /// It was done now.
+    Fresh,
+    /// Recorded in this round: the run was cut short after it.
+    Recorded,
+    /// Recorded in an earlier round, which has ended.
+    Earlier,
+}
+
+/// A person's answer, and whether it was given now.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    pub decision: Decision,
+    pub recall: Recall,
 }
 
 /// What a person is asked.
@@ -79,6 +137,7 @@ pub enum Ask<'a> {
     /// A `once` step may or may not have happened.
     Unknown {
         step: &'a StepId,
+        key: &'a StepKey,
         failure: &'a Failure,
     },
 }
@@ -118,28 +177,61 @@ pub enum Decision {
     },
 }
 
-/// Why a ledger gives no answer. The engine unwinds, decides nothing and records nothing more.
+/// Why a ledger gives no answer. But for `Unproven` and `Locked` the engine unwinds, decides nothing and records nothing more.
 #[derive(Debug, thiserror::Error)]
 pub enum Stop {
-    #[error("interrupted")]
-    Interrupted,
     #[error("the outcome of `{0}` is unknown")]
     InDoubt(StepKey),
+    /// Custody of what the step would answer cannot be had; nothing was sent.
+    #[error("{0}")]
+    Unproven(String),
+    /// Another run has the lock.
+    #[error("{0}")]
+    Locked(String),
     #[error("the run can no longer be remembered: {0}")]
     Lost(String),
 }
 
+/// What remembers a run.
+///
+/// A run has *rounds*: the first ends when the run does; a resume of a run that ended begins the next, in which whatever
+/// did not pass is done again. A resume of a run that was cut short goes on in the same round, as if nothing had been.
 #[async_trait(?Send)]
 pub trait Ledger {
-    /// The recorded outcome of `key`, or runs `effect`, records its outcome durably, then returns it.
-    async fn effect(&self, key: &StepKey, policy: Policy, effect: Effect<'_>) -> Result<Recorded, Stop>;
-    /// A decision by a person or another system; survives restarts.
-    async fn decision(&self, key: &StepKey, ask: &Ask<'_>) -> Result<Decision, Stop>;
-    async fn wait_until(&self, key: &StepKey, at: SystemTime) -> Result<(), Stop>;
-    /// The time now, the same again when the run is replayed.
-    fn now(&self, key: &StepKey) -> SystemTime;
+    /// The recorded outcome of the attempt, or runs `effect`, records its outcome durably, then returns it.
+    async fn effect(&self, call: &Call, effect: Effect<'_>) -> Result<Recorded, Stop>;
+    /// A decision by a person or another system; survives restarts. `key` names the attempt.
+    async fn decision(&self, key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop>;
+    /// Waits for `delay`, counted from the step's beginning, however often the run was cut short since.
+    async fn wait(&self, key: &StepKey, delay: Duration) -> Result<(), Stop>;
+    /// When the step began or ended; now, where that is not recorded.
+    fn time(&self, key: &StepKey, moment: Moment) -> SystemTime;
     /// A number from 0 to 1, the same again when the run is replayed.
     fn chance(&self, key: &StepKey) -> f64;
+    /// 1-based.
+    fn round(&self) -> u32 {
+        1
+    }
+    /// The attempt of a step (or of a step made of steps) with which `round` begins: 1, or where earlier rounds left off.
+    fn first_attempt(&self, _key: &StepKey, _round: u32) -> u32 {
+        1
+    }
+    /// The earlier round in which the step failed for good; asked only where the playbook lets that pass.
+    fn failed_in(&self, _key: &StepKey) -> Option<u32> {
+        None
+    }
+    /// Whether what came of the step is recorded.
+    fn has_finished(&self, _key: &StepKey) -> bool {
+        false
+    }
+    /// Takes the lock under a name, for as long as the run lives.
+    async fn lock(&self, _name: &str) -> Result<(), Stop> {
+        Ok(())
+    }
+    /// Names of secrets that this run holds the only copy of, as far as it knows.
+    fn holds(&self) -> Vec<String> {
+        Vec::new()
+    }
     fn run_id(&self) -> &str;
 }
 
@@ -147,6 +239,14 @@ pub trait Ledger {
 #[async_trait(?Send)]
 pub trait Person {
     async fn answer(&self, ask: &Ask<'_>) -> Decision;
+}
+
+/// Performs an effect now.
+pub async fn perform(effect: Effect<'_>) -> Recorded {
+    let started = SystemTime::now();
+    let clock = std::time::Instant::now();
+    let attempted = effect().await;
+    Recorded { attempted, started, took: clock.elapsed(), recall: Recall::Fresh }
 }
 
 /// A ledger that remembers nothing beyond its process: the run is lost with it.
@@ -163,23 +263,20 @@ impl<P: Person> Transient<P> {
 
 #[async_trait(?Send)]
 impl<P: Person> Ledger for Transient<P> {
-    async fn effect(&self, _key: &StepKey, _policy: Policy, effect: Effect<'_>) -> Result<Recorded, Stop> {
-        let started = SystemTime::now();
-        let clock = std::time::Instant::now();
-        let attempted = effect().await;
-        Ok(Recorded { attempted, started, took: clock.elapsed() })
+    async fn effect(&self, _call: &Call, effect: Effect<'_>) -> Result<Recorded, Stop> {
+        Ok(perform(effect).await)
     }
 
-    async fn decision(&self, _key: &StepKey, ask: &Ask<'_>) -> Result<Decision, Stop> {
-        Ok(self.person.answer(ask).await)
+    async fn decision(&self, _key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop> {
+        Ok(Decided { decision: self.person.answer(ask).await, recall: Recall::Fresh })
     }
 
-    async fn wait_until(&self, _key: &StepKey, at: SystemTime) -> Result<(), Stop> {
-        tokio::time::sleep(at.duration_since(SystemTime::now()).unwrap_or_default()).await;
+    async fn wait(&self, _key: &StepKey, delay: Duration) -> Result<(), Stop> {
+        tokio::time::sleep(delay).await;
         Ok(())
     }
 
-    fn now(&self, _key: &StepKey) -> SystemTime {
+    fn time(&self, _key: &StepKey, _moment: Moment) -> SystemTime {
         SystemTime::now()
     }
 

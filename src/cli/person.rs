@@ -1,6 +1,7 @@
 //! Owns asking the person at the terminal, and those who answer in their place: flags, and a world.
 //! The only file that names `rpassword`.
 
+use crate::event::StepKey;
 use crate::ledger::{Ask, Decision, Person};
 use crate::plan;
 use crate::playbook::document::InputType;
@@ -9,6 +10,7 @@ use crate::value::Value;
 use crate::world::World;
 use async_trait::async_trait;
 use serde_json::{Value as Json, json};
+use std::cell::RefCell;
 use std::io::{IsTerminal, Write};
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -86,6 +88,44 @@ pub struct Operator {
     pub inputs: Json,
     pub terminal: Option<Terminal>,
     pub masker: Masker,
+    /// What was said beforehand of steps whose outcome is unknown.
+    pub words: Words,
+    /// The run's id, where it can be resumed.
+    pub run: Option<String>,
+}
+
+/// A person's words on unknown outcomes, given by flags. A word holds for one question about a step, and no longer:
+/// the step may be lost a second time.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// Step ids or keys.
+    pub redo: Vec<String>,
+    pub done: Vec<String>,
+    pub abandon: bool,
+    /// Keys of steps that a word was taken for.
+    taken: RefCell<Vec<String>>,
+}
+
+impl Words {
+    pub fn new(redo: Vec<String>, done: Vec<String>, abandon: bool) -> Words {
+        Words { redo, done, abandon, taken: RefCell::default() }
+    }
+
+    fn on(&self, step: &str, key: &StepKey, by: &str) -> Option<Decision> {
+        let key = key.as_str();
+        let named = |list: &[String]| list.iter().any(|name| name == step || name == key);
+        let decision = match (named(&self.done), named(&self.redo)) {
+            (true, _) => Decision::Happened { by: by.into() },
+            (_, true) => Decision::Redo { by: by.into() },
+            _ if self.abandon => Decision::Abandon { by: by.into() },
+            _ => return None,
+        };
+        if self.taken.borrow().iter().any(|taken| taken == key) {
+            return None;
+        }
+        self.taken.borrow_mut().push(key.into());
+        Some(decision)
+    }
 }
 
 #[async_trait(?Send)]
@@ -94,7 +134,7 @@ impl Person for Operator {
         match ask {
             Ask::Confirm { step, message, phrase, next } => self.confirm(&step.0, message, *phrase, next).await,
             Ask::Manual { step, instructions, fields } => self.manual(&step.0, instructions, fields).await,
-            Ask::Unknown { step, failure } => self.unknown(&step.0, &failure.message).await,
+            Ask::Unknown { step, key, failure } => self.unknown(&step.0, key, &failure.message).await,
         }
     }
 }
@@ -230,10 +270,20 @@ impl Operator {
         Decision::Done { by: by.into(), at: SystemTime::now(), answers: judged }
     }
 
-    async fn unknown(&self, step: &str, message: &str) -> Decision {
-        let Some(terminal) = self.terminal else {
-            return Decision::Nobody { help: format!("look whether `{step}` took effect") };
+    async fn unknown(&self, step: &str, key: &StepKey, message: &str) -> Decision {
+        if let Some(decision) = self.words.on(step, key, &self.actor) {
+            return decision;
+        }
+        let help = match &self.run {
+            None => format!("look whether `{step}` took effect"),
+            Some(run) => format!(
+                "look whether `{key}` took effect, then say so:\n\
+                 `runbook resume {run} --redo {key}` does it again,\n\
+                 `runbook resume {run} --done {key}` goes on, since it has happened,\n\
+                 `runbook resume {run} --abandon` ends the run"
+            ),
         };
+        let Some(terminal) = self.terminal else { return Decision::Nobody { help } };
         let text = format!(
             "\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on\n  a  end the run here"
         );
@@ -242,7 +292,7 @@ impl Operator {
             "r" => Decision::Redo { by: self.actor.clone() },
             "h" => Decision::Happened { by: self.actor.clone() },
             "a" => Decision::Abandon { by: self.actor.clone() },
-            _ => Decision::Nobody { help: format!("look whether `{step}` took effect") },
+            _ => Decision::Nobody { help },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Owns `runbook run`: from arguments to an exit code.
 
 use super::inputs::{Unresolved, resolve};
-use super::person::{Operator, Terminal};
+use super::person::{Operator, Terminal, Words};
 use super::{Exit, OutputKind, RunArguments};
 use crate::action::{Hands, http};
 use crate::diagnostic::{Severity, one_line};
@@ -96,6 +96,8 @@ async fn perform(
         inputs: serde_json::Value::Object(public.map(|(name, value)| (name.clone(), value.expose().clone())).collect()),
         terminal: Terminal::open(),
         masker: masker.clone(),
+        words: Words::default(),
+        run: None,
     };
     let ledger = Transient::new(uuid::Uuid::now_v7().to_string(), operator);
     let hands = Hands {

@@ -4,8 +4,9 @@ use super::attempt::{failure, judged};
 use super::place::{Halt, Place};
 use super::render::public_text;
 use super::scope::Scope;
+use super::tries::stopped;
 use crate::event::{Failure, FailureKind, RunEvent};
-use crate::ledger::{Ask, Attempted, Decision, Missed, Passed, Stop};
+use crate::ledger::{Ask, Attempted, Decision, Missed, Passed, Recall};
 use crate::plan::{Step, Work};
 use crate::value::Value;
 use serde_json::{Value as Json, json};
@@ -13,7 +14,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// Puts a `confirm` or `manual` step to a person.
-pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Attempted, Halt> {
+pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32) -> Result<Attempted, Halt> {
     let rendered = match &step.work {
         Work::Confirm { message, phrase } => {
             let phrase = match phrase {
@@ -53,10 +54,20 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
         Work::Manual { ask, .. } => Ask::Manual { step: &step.id, instructions: &text, fields: ask },
         _ => Ask::Confirm { step: &step.id, message: &text, phrase: phrase.as_deref(), next: &next },
     };
+    let key = here.key.attempt(attempt);
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
-    let decision = tokio::select! {
-        decision = here.engine.ledger.decision(&here.key, &ask) => decision.map_err(halted)?,
+    let decided = tokio::select! {
+        decided = here.engine.ledger.decision(&key, &ask) => decided,
         () = here.engine.interruption() => return Err(Halt::Interrupted),
+    };
+    let decision = match decided {
+        Ok(decided) => {
+            if decided.recall == Recall::Fresh {
+                here.engine.note_done();
+            }
+            decided.decision
+        }
+        Err(stop) => return Ok(Attempted::Failed(Missed::unsent(stopped(stop, step, here)?))),
     };
     let title = here.facts.mask(&super::attempt::title(step, scope));
     let decided = |by: &str, what: &str| {
@@ -95,34 +106,35 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<Att
     })
 }
 
-/// Asks what became of a `once` step whose answer was lost.
+/// Asks whether a `once` step took effect.
 pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
     step: &Step,
     here: &Place<'_>,
-    failure: Failure,
+    mut failure: Failure,
+    attempt: u32,
     rerun: impl FnOnce(Failure) -> R,
+    happened: impl FnOnce(String) -> Passed,
 ) -> Result<Passed, Halt> {
-    let ask = Ask::Unknown { step: &step.id, failure: &failure };
+    let key = here.key.attempt(attempt);
+    let ask = Ask::Unknown { step: &step.id, key: &here.key, failure: &failure };
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
-    let decision = tokio::select! {
-        decision = here.engine.ledger.decision(&here.key, &ask) => decision.map_err(halted)?,
+    let decided = tokio::select! {
+        decided = here.engine.ledger.decision(&key, &ask) => decided,
         () = here.engine.interruption() => return Err(Halt::Unknown(failure)),
+    };
+    let decision = match decided {
+        Ok(decided) => decided.decision,
+        Err(stop) => return Err(Halt::Failed(here.key.clone(), stopped(stop, step, here)?)),
     };
     match decision {
         Decision::Redo { .. } => rerun(failure).await,
-        Decision::Happened { by } => {
-            Ok(Passed { detail: Some(format!("had happened, says {by}")), ..Passed::default() })
-        }
+        Decision::Happened { by } => Ok(happened(format!("had happened, says {by}"))),
         Decision::Abandon { .. } => Err(Halt::Failed(here.key.clone(), failure)),
+        Decision::Nobody { help } => {
+            failure.help.push(help);
+            Err(Halt::Unknown(failure))
+        }
         _ => Err(Halt::Unknown(failure)),
-    }
-}
-
-fn halted(stop: Stop) -> Halt {
-    match stop {
-        Stop::Interrupted => Halt::Interrupted,
-        Stop::InDoubt(key) => Halt::Lost(format!("the decision `{key}` is in doubt")),
-        Stop::Lost(reason) => Halt::Lost(reason),
     }
 }
 
@@ -136,7 +148,7 @@ fn detailed(attempted: Attempted, detail: String) -> Attempted {
 fn missed(step: &Step, here: &Place<'_>, kind: FailureKind, message: String, help: Option<String>) -> Attempted {
     let mut failure = failure(kind, message, step, here);
     failure.help.extend(help);
-    Attempted::Failed(Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true })
+    Attempted::Failed(Missed::unsent(failure))
 }
 
 fn scope_now(scope: &Scope<'_>) -> Json {

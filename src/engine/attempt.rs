@@ -195,7 +195,7 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     failure.assertions = assertions.into_iter().map(|assertion| mask_assertion(assertion, here)).collect();
     Attempted::Failed(Missed {
         failure,
-        secrets: captures.into_iter().filter(|(_, value)| value.is_secret()).collect(),
+        captures,
         status,
         retry_after,
         surely_not: status == Some(429) || (status == Some(503) && retry_after.is_some()),
@@ -322,7 +322,7 @@ fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
     };
     let mut failure = failure(kind, message, step, here);
     failure.help.extend(help);
-    let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not };
+    let missed = Missed { failure, captures: Vec::new(), status: None, retry_after: None, surely_not };
     let performs = matches!(step.work, Work::Http(_) | Work::Exec(_));
     if step.effect == Effect::Once && performs && !surely_not {
         Attempted::Unknown(missed)
@@ -332,7 +332,7 @@ fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
 }
 
 fn failed(failure: Failure) -> Attempted {
-    Attempted::Failed(Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true })
+    Attempted::Failed(Missed::unsent(failure))
 }
 
 /// A failure of a step, masked.

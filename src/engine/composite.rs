@@ -5,6 +5,7 @@ use super::place::{Halt, Place};
 use super::scope::Scope;
 use super::steps::{run_step, run_steps};
 use super::tries::not_done;
+use super::vars::set_vars;
 use crate::event::{Failure, FailureKind, RunEvent, Section, StepKey};
 use crate::ledger::{Attempted, Missed};
 use crate::plan::{Plan, Step, inputs};
@@ -29,14 +30,16 @@ pub async fn run_sections(plan: &Plan, scope: &Scope<'_>, here: &Place<'_>) -> R
     }
     if matches!(ended, Err(Halt::Failed(..) | Halt::Unknown(..))) && !plan.on_failure.is_empty() {
         tell(Section::OnFailure, &plan.on_failure);
-        if let Err(Halt::Lost(reason)) = run_steps(&plan.on_failure, scope, here).await {
+        let place = Place { key: here.key.in_round(here.round), ..here.clone() };
+        if let Err(Halt::Lost(reason)) = run_steps(&plan.on_failure, scope, &place).await {
             return Err(Halt::Lost(reason));
         }
     }
     if !plan.finally.is_empty() {
         tell(Section::Finally, &plan.finally);
         let calm = here.engine.wind_up();
-        let place = Place { cancel: here.engine.calm_cancel(), ..here.clone() };
+        let key = here.key.in_round(here.round);
+        let place = Place { key, cancel: here.engine.calm_cancel(), ..here.clone() };
         let last = run_steps(&plan.finally, scope, &place).await;
         drop(calm);
         match (&ended, last) {
@@ -85,11 +88,12 @@ pub async fn run_module(
         }
         inner.define(&input.name, value);
     }
-    for (name, setting) in &plan.vars {
-        match evaluate(setting, &inner) {
-            Ok(value) => inner.define(name, value),
-            Err(message) => return Ok(not_done(step, here, format!("var `{name}` of `{}`: {message}", plan.name))),
+    match set_vars(&plan.vars, &inner, &place).await {
+        Ok(()) => {}
+        Err(Halt::Failed(_, failure)) => {
+            return Ok(not_done(step, here, format!("in `{}`: {}", plan.name, failure.message)));
         }
+        Err(halt) => return Err(halt),
     }
     match run_sections(plan, &inner, &place).await {
         Ok(()) => {}
@@ -102,13 +106,7 @@ pub async fn run_module(
             Ok(value) if value.is_secret() => {
                 let message = format!("output `{name}` of `{}` would hold a secret", plan.name);
                 let failure = failure(FailureKind::Refused, message, step, here);
-                return Ok(Attempted::Failed(Missed {
-                    failure,
-                    secrets: Vec::new(),
-                    status: None,
-                    retry_after: None,
-                    surely_not: true,
-                }));
+                return Ok(Attempted::Failed(Missed::unsent(failure)));
             }
             Ok(value) => outputs.push((name.clone(), value)),
             Err(error) => return Ok(not_done(step, here, format!("output `{name}` of `{}`: {error}", plan.name))),
@@ -157,5 +155,5 @@ fn inner_failed(step: &Step, here: &Place<'_>, key: &StepKey, inner: Failure) ->
     let mut own = failure(kind, format!("`{key}` failed: {}", inner.message), step, here);
     own.place = inner.place.or(own.place);
     // A failing step within is a failed assertion of the group to its `retry`.
-    Attempted::Failed(Missed { failure: own, secrets: Vec::new(), status: None, retry_after: None, surely_not: true })
+    Attempted::Failed(Missed::unsent(own))
 }

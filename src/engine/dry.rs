@@ -30,7 +30,7 @@ pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
         Ok(detail) => Attempted::Passed(Passed { detail: Some(here.facts.mask(&detail)), ..Passed::default() }),
         Err(error) => {
             let failure = super::attempt::failure(FailureKind::Evaluation, error.to_string(), step, here);
-            let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true };
+            let missed = Missed::unsent(failure);
             Attempted::Failed(missed)
         }
     }

@@ -4,16 +4,14 @@ use super::attempt::{evaluate, failure, title};
 use super::place::{Halt, Place, outcome_of};
 use super::scope::Scope;
 use super::steps::run_once;
-use super::tell::{begin, finish, report_failure, skip};
+use super::tell::{Detail, begin, finish, report_failure, skip};
 use crate::event::{FailureKind, StepOutcome};
 use crate::plan::{Step, Work};
 use crate::value::Value;
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
     let Some(each) = &step.each else { return Ok(()) };
-    let started = Instant::now();
     let heading = here.facts.mask(&title(step, scope));
     let list = match evaluate(&each.over, scope) {
         Ok(list) => list,
@@ -24,19 +22,19 @@ pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
                 return Ok(());
             }
             let message = format!("the list to loop over cannot be had: {message}");
-            return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), started, here);
+            return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), here);
         }
     };
     let Some(count) = list.expose().as_array().map(Vec::len) else {
         let message = format!("`for_each` wants a list, and this is {}", crate::value::shape_of(list.expose()));
-        return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), started, here);
+        return report_failure(step, heading, failure(FailureKind::Evaluation, message, step, here), here);
     };
     if count == 0 {
         skip(step, here.key.clone(), scope, here, "there is nothing to loop over".into());
         gather(step, Vec::new(), scope, here);
         return Ok(());
     }
-    begin(&here.key, &heading, step, here, true);
+    let begun = begin(heading, step, here, true);
     let mut iterations = Vec::new();
     let mut ended = Ok(());
     for (index, item) in list.items().into_iter().enumerate() {
@@ -65,8 +63,8 @@ pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
         Ok(()) => StepOutcome::Passed,
         Err(halt) => outcome_of(halt),
     };
-    let detail = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
-    finish(&here.key, heading, outcome, 1, started.elapsed(), detail, Vec::new(), here, true);
+    let text = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
+    finish(&begun, outcome, Detail { attempts: 1, text, captures: Vec::new() }, step, here);
     ended
 }
 

@@ -21,6 +21,8 @@ pub struct Place<'a> {
     pub outermost: bool,
     /// What tells actions to stop at once.
     pub cancel: Cancel,
+    /// The round as of which steps are begun: the run's own, or an earlier one that is only walked through again.
+    pub round: u32,
     /// A step around this one carries a wanted tag, so that all within it is wanted.
     pub tagged: bool,
 }

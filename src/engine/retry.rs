@@ -82,7 +82,7 @@ mod tests {
     fn missed(kind: FailureKind, surely_not: bool) -> Attempted {
         let failure =
             Failure { kind, message: String::new(), assertions: vec![], place: None, excerpt: None, help: vec![] };
-        Attempted::Failed(Missed { failure, secrets: vec![], status: None, retry_after: None, surely_not })
+        Attempted::Failed(Missed { failure, captures: vec![], status: None, retry_after: None, surely_not })
     }
 
     #[test]

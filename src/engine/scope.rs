@@ -135,6 +135,11 @@ impl<'a> Scope<'a> {
         self.names.borrow_mut().insert(name.into(), value);
     }
 
+    /// Whether a name was defined here itself.
+    pub fn defines(&self, name: &str) -> bool {
+        self.names.borrow().contains_key(name)
+    }
+
     pub fn keep_output(&self, step: &str, output: Value) {
         self.outputs.borrow_mut().insert(step.into(), output);
     }

@@ -5,14 +5,14 @@ use super::attempt::{failure, title};
 use super::each::run_each;
 use super::place::{Halt, Place, outcome_of};
 use super::scope::Scope;
-use super::tell::{begin, finish, masked, report_failure, skip};
+use super::tell::{Detail, begin, finish, masked, report_failure, skip};
 use super::tries::{sends, with_timeout};
 use crate::event::{FailureKind, StepOutcome};
+use crate::ledger::Moment;
 use crate::plan::{Step, Work};
 use crate::playbook::document::Effect;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
 
 type Walk<'b> = Pin<Box<dyn Future<Output = Result<(), Halt>> + 'b>>;
 
@@ -67,8 +67,7 @@ fn has_wanted_tag(step: &Step, here: &Place<'_>) -> bool {
 
 /// A step once: its condition, its action with retries, what runs when it failed.
 pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
-    let started = Instant::now();
-    scope.step_begins(crate::plan::duration::show_time(here.engine.ledger.now(&here.key)));
+    scope.step_begins(crate::plan::duration::show_time(here.engine.ledger.time(&here.key, Moment::Begin)));
     if let Some(when) = &step.when {
         match when.holds(scope) {
             Ok(true) => {}
@@ -85,18 +84,17 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
                 let heading = here.facts.mask(&title(step, scope));
                 let message = format!("`when` cannot be evaluated: {error}");
                 let failure = failure(FailureKind::Evaluation, message, step, here);
-                return report_failure(step, heading, failure, started, here);
+                return report_failure(step, heading, failure, here);
             }
         }
     }
     let heading = here.facts.mask(&title(step, scope));
     let composite = matches!(step.work, Work::Use { .. } | Work::Group(_) | Work::Parallel { .. });
-    begin(&here.key, &heading, step, here, composite);
-    if here.outermost {
-        here.engine.mark_start(&step.id);
-    }
+    let begun = begin(heading.clone(), step, here, composite);
+    // What the playbook let fail in an earlier round has had its chance: it is walked through as it was then.
+    let past = if step.continue_on_failure { here.engine.ledger.failed_in(&here.key) } else { None };
+    let here = &Place { round: past.unwrap_or(here.round), ..here.clone() };
     let (ended, attempts) = with_timeout(step, scope, here).await;
-    let took = started.elapsed();
     match ended {
         Ok(passed) => {
             for (name, value) in &passed.captures {
@@ -115,15 +113,12 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
                 passed.captures.iter().map(|(name, value)| (name.clone(), masked(value.shown(), here))).collect()
             };
             let outcome = if rendered_only { StepOutcome::Rendered } else { StepOutcome::Passed };
-            finish(&here.key, heading, outcome, attempts, took, passed.detail, shown, here, composite);
-            if here.outermost {
-                here.engine.mark_end(&step.id);
-            }
+            finish(&begun, outcome, Detail { attempts, text: passed.detail, captures: shown }, step, here);
             Ok(())
         }
         Err(halt) => {
             let outcome = outcome_of(&halt);
-            finish(&here.key, heading, outcome, attempts, took, None, Vec::new(), here, composite);
+            finish(&begun, outcome, Detail { attempts, ..Detail::default() }, step, here);
             after_failure(step, scope, here, halt).await
         }
     }
@@ -140,7 +135,7 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
         *here.facts.failure.borrow_mut() = Some((step.id.to_string(), failure.message.clone()));
     }
     if !step.on_failure.is_empty() {
-        let inner = here.within(here.key.clone());
+        let inner = here.within(here.key.in_round(here.round));
         if let Err(Halt::Lost(reason)) = run_steps(&step.on_failure, scope, &inner).await {
             return Err(Halt::Lost(reason));
         }

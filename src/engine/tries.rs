@@ -3,20 +3,20 @@
 
 use super::attempt::{attempt, failure};
 use super::composite::{composite, run_all, run_module};
-use super::place::{Halt, Place, plain};
+use super::place::{Halt, Place};
 use super::scope::Scope;
 use super::steps::run_steps;
-use super::unknown::resolve_unknown;
+use super::unknown::{self, Doubt};
 use super::{ask, render, retry};
 use crate::action::Cancel;
-use crate::event::{FailureKind, RunEvent, StepKey};
-use crate::ledger::{Attempted, Missed, Passed, Policy, Recorded, Stop};
+use crate::event::{Failure, FailureKind, RunEvent};
+use crate::ledger::{Attempted, Call, Missed, Moment, Passed, Policy, Recall, Recorded, Stop};
 use crate::plan::{Step, Work};
 use crate::playbook::document::Effect;
 use crate::value::Value;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::SystemTime;
 use tokio::sync::watch;
 
 /// The step's work under its `timeout`, which covers all its attempts.
@@ -49,33 +49,36 @@ type Tried<'b> = Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>>
 
 fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<'b> {
     Box::pin(async move {
-        let Some(retry) = &step.retry else { return (try_once(step, scope, here, 1).await, 1) };
-        let started = Instant::now();
-        let mut attempt = 1;
+        let ledger = here.engine.ledger;
+        let first = ledger.first_attempt(&here.key, here.round);
+        let begun = ledger.time(&here.key, Moment::Begin);
+        let mut attempt = first;
         loop {
+            let again = Again { attempt, reruns: 0 };
             let sent_before = here.engine.once_sent();
-            let outcome = try_step(step, scope, here, attempt).await;
-            let attempted = match outcome {
-                Ok(attempted) => attempted,
+            let tried = match try_step(step, scope, here, attempt).await {
+                Ok(tried) => tried,
                 Err(halt) => return (Err(halt), attempt),
             };
+            let Some(retry) = &step.retry else { return (conclude(step, scope, here, tried, again).await, attempt) };
             let key = here.key.attempt(attempt);
-            let chance = here.engine.ledger.chance(&key);
-            let delay = retry::next(retry, step.effect, &attempted, attempt, started.elapsed(), chance);
+            let since = tried.ended.duration_since(begun).unwrap_or_default();
+            let delay =
+                retry::next(retry, step.effect, &tried.attempted, attempt - first + 1, since, ledger.chance(&key));
             // What stands in a group would be done a second time with it.
             let once_within = !sends(step) && here.engine.once_sent() > sent_before;
             if once_within && delay.is_some() {
                 here.engine.warn(format!("`{}` is not tried again: a `once` step within it was sent", here.key));
             }
-            let delay = delay.filter(|_| !once_within);
-            let (Some(delay), Attempted::Failed(missed)) = (delay, &attempted) else {
-                return (conclude(step, scope, here, attempted, attempt).await, attempt);
+            let delay = delay.filter(|_| !once_within && !tried.is_doubted(step, here));
+            let (Some(delay), Attempted::Failed(missed)) = (delay, &tried.attempted) else {
+                return (conclude(step, scope, here, tried, again).await, attempt);
             };
             let reason = if step.no_log { "the attempt failed".to_string() } else { missed.failure.message.clone() };
             here.engine.emit(RunEvent::AttemptFailed {
                 key: here.key.clone(),
                 attempt,
-                attempts: retry.attempts,
+                attempts: retry.attempts.saturating_add(first - 1),
                 reason,
                 retry_in: delay,
             });
@@ -91,19 +94,44 @@ fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<
     })
 }
 
-pub async fn try_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32) -> Result<Passed, Halt> {
-    let attempted = try_step(step, scope, here, attempt).await?;
-    conclude(step, scope, here, attempted, attempt).await
+/// An attempt that follows upon a word, a person's or `on_unknown`'s.
+#[derive(Clone, Copy, Debug)]
+pub struct Again {
+    /// Its number.
+    pub attempt: u32,
+    /// How often the step was done again already because nobody knew.
+    pub reruns: u32,
 }
 
-async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempted, Halt> {
-    Ok(super::dry::excuse(perform(step, scope, here, number).await?, step, here))
+pub async fn try_again(step: &Step, scope: &Scope<'_>, here: &Place<'_>, again: Again) -> Result<Passed, Halt> {
+    let tried = try_step(step, scope, here, again.attempt).await?;
+    conclude(step, scope, here, tried, again).await
+}
+
+/// One attempt, and what the record says of it.
+struct Attempt {
+    attempted: Attempted,
+    ended: SystemTime,
+    recall: Recall,
+}
+
+impl Attempt {
+    /// A `once` step that was sent in an earlier round and failed: what it did nevertheless is not certain, and doing
+    /// it again takes a word.
+    fn is_doubted(&self, step: &Step, here: &Place<'_>) -> bool {
+        let missed = matches!(&self.attempted, Attempted::Failed(missed) if !missed.surely_not);
+        let earlier = self.recall == Recall::Earlier && here.round == here.engine.ledger.round();
+        missed && earlier && step.effect == Effect::Once && sends(step)
+    }
+}
+
+async fn try_step(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempt, Halt> {
+    let tried = perform(step, scope, here, number).await?;
+    Ok(Attempt { attempted: super::dry::excuse(tried.attempted, step, here), ..tried })
 }
 
 pub fn not_done(step: &Step, here: &Place<'_>, message: String) -> Attempted {
-    let failure = failure(FailureKind::Evaluation, message, step, here);
-    let missed = Missed { failure, secrets: Vec::new(), status: None, retry_after: None, surely_not: true };
-    Attempted::Failed(missed)
+    Attempted::Failed(Missed::unsent(failure(FailureKind::Evaluation, message, step, here)))
 }
 
 /// What comes of the last attempt.
@@ -111,17 +139,19 @@ async fn conclude(
     step: &Step,
     scope: &Scope<'_>,
     here: &Place<'_>,
-    attempted: Attempted,
-    attempts: u32,
+    tried: Attempt,
+    again: Again,
 ) -> Result<Passed, Halt> {
-    match attempted {
+    let doubted = tried.is_doubted(step, here);
+    match tried.attempted {
         Attempted::Passed(passed) => Ok(passed),
+        Attempted::Failed(missed) if doubted => unknown::resolve(step, scope, here, missed, Doubt::Failed, again).await,
         Attempted::Failed(missed) => Err(match missed.failure.kind {
             FailureKind::Interrupted => Halt::Interrupted,
             FailureKind::NeedsPerson => Halt::Waiting(here.key.clone(), missed.failure),
             _ => Halt::Failed(here.key.clone(), missed.failure),
         }),
-        Attempted::Unknown(missed) => resolve_unknown(step, scope, here, missed, attempts).await,
+        Attempted::Unknown(missed) => unknown::resolve(step, scope, here, missed, Doubt::Unanswered, again).await,
     }
 }
 
@@ -131,78 +161,98 @@ pub fn sends(step: &Step) -> bool {
 }
 
 /// One attempt of whatever the step does. A composite's failing step counts as its own failed attempt.
-async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempted, Halt> {
-    let inner = |key: &StepKey| here.within(key.clone());
-    match &step.work {
+async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempt, Halt> {
+    let inside = Place { key: here.key.within_attempt(number), ..here.clone() };
+    let attempted = match &step.work {
         Work::Group(steps) => {
-            let place = inner(&here.key);
-            composite(step, run_steps(steps, scope, &place).await, scope, here)
+            let place = inside.within(inside.key.clone());
+            composite(step, run_steps(steps, scope, &place).await, scope, here)?
         }
         Work::Parallel { steps, .. } => {
-            let place = inner(&here.key);
-            composite(step, run_all(steps, scope, &place).await, scope, here)
+            let place = inside.within(inside.key.clone());
+            composite(step, run_all(steps, scope, &place).await, scope, here)?
         }
         Work::Use { plan, with } => {
             let mut given = Vec::new();
+            let mut fault = None;
             for (name, template) in with {
                 match template.render(scope) {
                     Ok(value) => given.push((name.clone(), value)),
                     Err(error) => {
-                        return Ok(not_done(step, here, format!("`{name}` cannot be rendered: {error}")));
+                        fault = Some(format!("`{name}` cannot be rendered: {error}"));
+                        break;
                     }
                 }
             }
-            run_module(step, plan, given, scope, here).await
+            match fault {
+                Some(fault) => not_done(step, here, fault),
+                None => run_module(step, plan, given, scope, &inside).await?,
+            }
         }
-        Work::Confirm { .. } | Work::Manual { .. } => ask::put(step, scope, here).await,
-        Work::Wait(template) => {
-            let delay = match render::duration_of(template, scope) {
-                Ok(delay) => delay,
-                Err(error) => {
-                    let kind = error.kind();
-                    return Ok(match not_done(step, here, error.to_string()) {
-                        Attempted::Failed(mut missed) => {
-                            missed.failure.kind = kind;
-                            Attempted::Failed(missed)
-                        }
-                        other => other,
-                    });
-                }
-            };
-            here.engine.pause(&here.key, delay, &here.cancel).await?;
-            let output = Value::plain(serde_json::json!({"duration_ms": delay.as_millis() as u64}));
-            Ok(super::attempt::judged(step, output, delay, scope, here))
-        }
+        Work::Confirm { .. } | Work::Manual { .. } => ask::put(step, scope, here, number).await?,
+        Work::Wait(template) => match render::duration_of(template, scope) {
+            Ok(delay) => {
+                here.engine.pause(&here.key, delay, &here.cancel).await?;
+                let output = Value::plain(serde_json::json!({"duration_ms": delay.as_millis() as u64}));
+                super::attempt::judged(step, output, delay, scope, here)
+            }
+            Err(error) => Attempted::Failed(Missed::unsent(failure(error.kind(), error.to_string(), step, here))),
+        },
         Work::Http(_) | Work::Exec(_) | Work::Assert | Work::Set(_) => {
-            if here.engine.options.dry_run && sends(step) && step.effect != Effect::Read {
-                return Ok(super::dry::rehearse(step, scope, here));
-            }
-            let key = here.key.attempt(number);
-            let policy = if step.effect == Effect::Once && sends(step) { Policy::Once } else { Policy::Repeatable };
-            let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
-                Box::pin(attempt(step, scope, here, &here.cancel))
-            });
-            match here.engine.ledger.effect(&key, policy, effect).await {
-                Ok(Recorded { attempted, .. }) => {
-                    let surely_not = matches!(&attempted, Attempted::Failed(missed) if missed.surely_not);
-                    if policy == Policy::Once && !surely_not {
-                        here.engine.note_once_sent();
-                    }
-                    Ok(attempted)
-                }
-                Err(Stop::Interrupted) => Err(Halt::Interrupted),
-                Err(Stop::InDoubt(key)) => {
-                    let failure = plain(FailureKind::Action, format!("nobody knows whether `{key}` took effect"));
-                    Ok(Attempted::Unknown(Missed {
-                        failure,
-                        secrets: Vec::new(),
-                        status: None,
-                        retry_after: None,
-                        surely_not: false,
-                    }))
-                }
-                Err(Stop::Lost(reason)) => Err(Halt::Lost(reason)),
-            }
+            return act(step, scope, here, number).await;
         }
+    };
+    let ended = here.engine.ledger.time(&here.key.attempt(number), Moment::End);
+    Ok(Attempt { attempted, ended, recall: Recall::Fresh })
+}
+
+/// One attempt of an action, through the ledger.
+async fn act(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> Result<Attempt, Halt> {
+    let engine = here.engine;
+    let now = |attempted| Attempt { attempted, ended: SystemTime::now(), recall: Recall::Fresh };
+    if engine.options.dry_run && sends(step) && step.effect != Effect::Read {
+        return Ok(now(super::dry::rehearse(step, scope, here)));
+    }
+    let call = Call {
+        key: here.key.clone(),
+        attempt: number,
+        policy: match step.effect {
+            Effect::Once if sends(step) => Policy::Once,
+            Effect::Idempotent if sends(step) => Policy::Idempotent,
+            _ => Policy::Read,
+        },
+        custody: step.effect != Effect::Read && step.capture.iter().any(|capture| capture.secret.is_some()),
+        private: step.no_log,
+    };
+    let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
+        Box::pin(attempt(step, scope, here, &here.cancel))
+    });
+    match engine.ledger.effect(&call, effect).await {
+        Ok(Recorded { attempted, started, took, recall }) => {
+            if recall == Recall::Fresh {
+                engine.note_done();
+            }
+            let surely_not = matches!(&attempted, Attempted::Failed(missed) if missed.surely_not);
+            if call.policy == Policy::Once && !surely_not {
+                engine.note_once_sent();
+            }
+            Ok(Attempt { attempted, ended: started + took, recall })
+        }
+        Err(Stop::InDoubt(_)) => {
+            engine.note_once_sent();
+            let message = "the run was cut short while it was under way".to_string();
+            Ok(now(Attempted::Unknown(Missed::in_doubt(failure(FailureKind::Action, message, step, here)))))
+        }
+        Err(stop) => Ok(now(Attempted::Failed(Missed::unsent(stopped(stop, step, here)?)))),
+    }
+}
+
+/// The failure of a step that the ledger would not have; the end of the run where it can no longer be remembered.
+pub fn stopped(stop: Stop, step: &Step, here: &Place<'_>) -> Result<Failure, Halt> {
+    match stop {
+        Stop::Lost(reason) => Err(Halt::Lost(reason)),
+        Stop::InDoubt(key) => Err(Halt::Lost(format!("nobody knows what became of `{key}`"))),
+        Stop::Unproven(reason) => Ok(failure(FailureKind::Action, reason, step, here)),
+        Stop::Locked(reason) => Ok(failure(FailureKind::Refused, reason, step, here)),
     }
 }

@@ -1,10 +1,10 @@
-//! Owns what becomes of a `once` step that was sent and whose answer was lost: `on_unknown` decides.
+//! Owns what becomes of a `once` step of which nobody knows whether it took effect: `on_unknown` decides, or a person.
 
 use super::ask;
 use super::place::{Halt, Place};
 use super::scope::Scope;
 use super::steps::run_steps;
-use super::tries::try_once;
+use super::tries::{Again, try_again};
 use crate::event::{Failure, RunEvent};
 use crate::ledger::{Missed, Passed};
 use crate::plan::{OnUnknown, Step};
@@ -12,17 +12,33 @@ use crate::value::Names;
 use serde_json::Value as Json;
 use std::time::Duration;
 
-/// A `once` step was sent and its answer was lost: `on_unknown` decides.
-pub async fn resolve_unknown(
+/// How often `on_unknown` may have a step done again before a person is asked.
+const MOST_RERUNS: u32 = 3;
+
+/// What is in doubt about a step that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// Its answer was lost.
+    Unanswered,
+    /// It failed in an earlier round; what it did nevertheless is not certain.
+    Failed,
+}
+
+/// A `once` step was sent, and whether it took effect is not known.
+pub async fn resolve(
     step: &Step,
     scope: &Scope<'_>,
     here: &Place<'_>,
     missed: Missed,
-    attempts: u32,
+    doubt: Doubt,
+    again: Again,
 ) -> Result<Passed, Halt> {
-    const MOST_RERUNS: u32 = 3;
+    let captures = missed.captures;
     let mut failure = missed.failure;
-    failure.message = format!("nobody knows whether it took effect: {}", failure.message);
+    failure.message = match doubt {
+        Doubt::Unanswered => format!("nobody knows whether it took effect: {}", failure.message),
+        Doubt::Failed => format!("it was sent before, and failed; did it take effect? ({})", failure.message),
+    };
     if here.engine.interrupted() && !here.engine.winding_up() {
         // Whoever interrupts a run wants nothing sent again; that the outcome is unknown is told with the rest.
         here.engine.note_failure(&here.key, &failure, step);
@@ -32,53 +48,59 @@ pub async fn resolve_unknown(
         // The step's own time is over: there is none left to do it again or to find out.
         return Err(Halt::Unknown(failure));
     }
+    let happened = |detail: String| Passed { captures: captures.clone(), output: None, detail: Some(detail) };
     let rerun = |failure: Failure| async move {
-        if attempts >= MOST_RERUNS {
-            return Err(Halt::Unknown(failure));
-        }
         here.engine.emit(RunEvent::AttemptFailed {
             key: here.key.clone(),
-            attempt: attempts,
-            attempts: MOST_RERUNS,
+            attempt: again.attempt,
+            attempts: u32::MAX,
             reason: failure.message,
             retry_in: Duration::ZERO,
         });
-        Box::pin(try_once(step, scope, here, attempts + 1)).await
+        Box::pin(try_again(step, scope, here, Again { attempt: again.attempt + 1, reruns: again.reruns + 1 })).await
     };
+    let ask = |failure: Failure| ask::unknown(step, here, failure, again.attempt, rerun, happened);
     match &step.on_unknown {
-        OnUnknown::Rerun => rerun(failure).await,
+        OnUnknown::Rerun if again.reruns < MOST_RERUNS => rerun(failure).await,
+        OnUnknown::Ask | OnUnknown::Rerun => ask(failure).await,
+        // What is known to have failed does not pass because it is looked at a second time.
+        OnUnknown::Skip | OnUnknown::Fail if doubt == Doubt::Failed => ask(failure).await,
         OnUnknown::Skip => {
             here.engine.warn(format!("`{}` may or may not have taken effect; `on_unknown: skip` goes on", here.key));
-            Ok(Passed { detail: Some("outcome unknown, skipped".into()), ..Passed::default() })
+            Ok(happened("outcome unknown, skipped".into()))
         }
         OnUnknown::Fail => Err(Halt::Failed(here.key.clone(), failure)),
-        OnUnknown::Ask => ask::unknown(step, here, failure, rerun).await,
         OnUnknown::Find(steps) => {
             let inner = Scope::iteration(scope);
-            match run_steps(steps, &inner, &here.within(here.key.clone())).await {
+            let key = here.key.attempt(again.attempt).in_round(here.round);
+            match run_steps(steps, &inner, &here.within(key)).await {
                 Ok(()) => {}
                 Err(Halt::Failed(_, found)) => {
                     failure.message = format!("{}; finding out failed: {}", failure.message, found.message);
-                    return Err(Halt::Unknown(failure));
+                    return ask(failure).await;
                 }
                 Err(halt) => return Err(halt),
             }
+            let lost = |name: &str| !captures.iter().any(|(known, _)| known == name);
             match inner.lookup("happened").map(|value| value.expose().clone()) {
-                Some(Json::Bool(true)) if step.capture.is_empty() => {
-                    Ok(Passed { detail: Some("had happened".into()), ..Passed::default() })
-                }
-                Some(Json::Bool(true)) if step.capture.iter().all(|capture| capture.secret.is_none()) => {
-                    Ok(Passed { detail: Some("had happened; its answer is lost".into()), ..Passed::default() })
-                }
                 Some(Json::Bool(true)) => {
-                    failure.message =
-                        format!("it took effect, and the secret it answered is lost: {}", failure.message);
-                    Err(Halt::Failed(here.key.clone(), failure))
+                    if step.capture.iter().any(|capture| capture.secret.is_some() && lost(&capture.name)) {
+                        failure.message =
+                            format!("it took effect, and the secret it answered is lost: {}", failure.message);
+                        return Err(Halt::Failed(here.key.clone(), failure));
+                    }
+                    let answer = if step.capture.iter().any(|capture| lost(&capture.name)) {
+                        "had happened; its answer is lost"
+                    } else {
+                        "had happened"
+                    };
+                    Ok(happened(answer.into()))
                 }
-                Some(Json::Bool(false)) => rerun(failure).await,
+                Some(Json::Bool(false)) if again.reruns < MOST_RERUNS => rerun(failure).await,
+                Some(Json::Bool(false)) => ask(failure).await,
                 _ => {
                     failure.message = format!("`happened` is neither true nor false; {}", failure.message);
-                    Err(Halt::Unknown(failure))
+                    ask(failure).await
                 }
             }
         }

@@ -70,3 +70,17 @@ pub fn show_time(time: std::time::SystemTime) -> String {
         Err(_) => "1970-01-01T00:00:00Z".into(),
     }
 }
+
+/// A moment as RFC 3339 in UTC, to the microsecond.
+pub fn show_moment(time: std::time::SystemTime) -> String {
+    match jiff::Timestamp::try_from(time) {
+        Ok(timestamp) => timestamp.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+        Err(_) => "1970-01-01T00:00:00.000000Z".into(),
+    }
+}
+
+/// The moment that an RFC 3339 text tells.
+pub fn parse_moment(text: &str) -> Option<std::time::SystemTime> {
+    let micros = text.parse::<jiff::Timestamp>().ok()?.as_microsecond();
+    std::time::SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
+}

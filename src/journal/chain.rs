@@ -1,0 +1,110 @@
+//! Owns the lines of a journal as bytes: numbered, each with a CRC and the SHA-256 of the line before it.
+//! Deliberately knows nothing of files.
+
+use super::record::{FORMAT, Line, Record};
+use crate::plan::duration::{parse_moment, show_moment};
+use sha2::{Digest, Sha256};
+use std::time::SystemTime;
+
+/// Before the CRC's own digits, and how long all of it is.
+const CRC: &str = ",\"crc\":\"";
+const CRC_LENGTH: usize = CRC.len() + 8 + 2;
+
+/// Where a chain of lines stands.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    next: u64,
+    prev: String,
+}
+
+/// What is wrong with a journal, beyond a last line that was torn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {record}: {what}")]
+pub struct Damage {
+    /// Number of the line, from 1.
+    pub record: u64,
+    pub what: String,
+}
+
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain { next: 1, prev: "0".repeat(64) }
+    }
+}
+
+impl Chain {
+    /// The record as the chain's next line, with its line break. `mask` has the last word on its text.
+    pub fn link(&mut self, at: SystemTime, record: &Record, mask: impl FnOnce(String) -> String) -> Vec<u8> {
+        // A record of ours is an object, and has no map whose keys are no strings.
+        let json = serde_json::to_string(record).unwrap_or_default();
+        let body = json.strip_prefix('{').unwrap_or_default().strip_suffix('}').unwrap_or_default();
+        let at = show_moment(at);
+        let mut line = mask(format!("{{\"n\":{},\"prev\":\"{}\",\"at\":\"{at}\",{body}", self.next, self.prev));
+        let crc = crc32fast::hash(line.as_bytes());
+        line.push_str(&format!("{CRC}{crc:08x}\"}}"));
+        self.step(line.as_bytes());
+        line.push('\n');
+        line.into_bytes()
+    }
+
+    /// Reads the chain's next line, given without its line break.
+    pub fn follow(&mut self, line: &[u8]) -> Result<(SystemTime, Record), Damage> {
+        let damage = |what: &str| Damage { record: self.next, what: what.into() };
+        let (body, crc) = line.split_at(line.len().saturating_sub(CRC_LENGTH));
+        let wanted = format!("{CRC}{:08x}\"}}", crc32fast::hash(body));
+        if crc != wanted.as_bytes() {
+            return Err(damage("it was changed or cut: its CRC is not that of its text"));
+        }
+        let line_of: Line =
+            serde_json::from_slice(line).map_err(|error| damage(&format!("it cannot be read: {error}")))?;
+        if line_of.n != self.next {
+            return Err(damage(&format!("its number is {}", line_of.n)));
+        }
+        if line_of.prev != self.prev {
+            return Err(damage("the record before it is not the one that it was written after"));
+        }
+        if let Record::RunStarted(started) = &line_of.record
+            && started.format > FORMAT
+        {
+            return Err(damage(&format!(
+                "it is of format {}, and this program reads up to {FORMAT}: use a newer one",
+                started.format
+            )));
+        }
+        let at = parse_moment(&line_of.at).ok_or_else(|| damage("its time is none"))?;
+        self.step(line);
+        Ok((at, line_of.record))
+    }
+
+    fn step(&mut self, line: &[u8]) {
+        self.prev = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.next += 1;
+    }
+
+    /// How many lines there are.
+    pub fn length(&self) -> u64 {
+        self.next - 1
+    }
+}
+
+/// A journal's records.
+#[derive(Debug)]
+pub struct Reading {
+    pub records: Vec<(SystemTime, Record)>,
+    pub chain: Chain,
+    /// Bytes up to the end of the last whole line.
+    pub length: usize,
+    /// Bytes after it: a last line that was being written when the process or the machine went.
+    pub torn: usize,
+}
+
+/// Reads all lines. What follows the last line break is torn, and no damage.
+pub fn read(bytes: &[u8]) -> Result<Reading, Damage> {
+    let mut chain = Chain::default();
+    let mut records = Vec::new();
+    let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    for line in bytes[..length].split_inclusive(|byte| *byte == b'\n') {
+        records.push(chain.follow(&line[..line.len() - 1])?);
+    }
+    Ok(Reading { records, chain, length, torn: bytes.len() - length })
+}

@@ -1,0 +1,344 @@
+//! Owns the ledger of this machine: what was recorded comes back; what is done is recorded, durable where it matters.
+//! Deliberately knows nothing of how a step is done, or who answers.
+
+use super::custody::{Proof, Vault};
+use super::form::{self, Sealer, Sources};
+use super::history::History;
+use super::lock::{Claim, Ended, Held, Holds, Locks};
+use super::record::{self, AttemptStarted, Capture, Kept, Record};
+use super::writer::Journal;
+use crate::event::{RunEvent, RunOutcome, StepKey};
+use crate::ledger::{Ask, Call, Decided, Decision, Effect, Ledger, Moment, Person, Policy, Recall, Recorded, Stop, perform};
+use crate::playbook::document::InputType;
+use crate::secret::Masker;
+use crate::value::Value;
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime};
+
+/// A run on this machine, remembered in its folder.
+pub struct Local<P> {
+    pub journal: Journal,
+    pub history: History,
+    pub vault: Vault,
+    pub locks: Locks,
+    pub masker: Masker,
+    pub sources: Sources,
+    pub person: P,
+    /// Takes a lock over from a run that is gone.
+    pub take_over: bool,
+    /// Whether the process goes on with a run that there was.
+    pub resuming: bool,
+    /// What another run holds, by its id.
+    pub holds: Box<dyn Fn(&str) -> Holds>,
+    pub live: Live,
+}
+
+/// What came up in this process.
+#[derive(Default)]
+pub struct Live {
+    held: RefCell<Option<Held>>,
+    lock: RefCell<Option<String>>,
+    custody: RefCell<Vec<String>>,
+    lost: RefCell<Option<String>>,
+}
+
+impl<P> Local<P> {
+    fn sealer(&self) -> Result<Sealer<'_>, String> {
+        let key = match self.vault.had() {
+            Some(key) => key,
+            None => {
+                self.prove()?;
+                self.vault.key()?
+            }
+        };
+        Ok(Sealer { key, run: &self.history.run.run, masker: &self.masker })
+    }
+
+    /// Sees that what is captured from here on can be kept.
+    pub fn prove(&self) -> Result<(), String> {
+        if let Proof::Now { keeper } = self.vault.prove()? {
+            self.journal.note(SystemTime::now(), &Record::CustodyProven { keeper });
+        }
+        Ok(())
+    }
+
+    fn keep(&self, step: &str, name: &str, value: &Value, private: bool) -> Result<Kept, String> {
+        if private || form::is_private(value, &self.masker) {
+            return Ok(self.sealer()?.close(step, name, value));
+        }
+        Ok(form::open_value(value))
+    }
+
+    fn keep_all(&self, step: &str, values: &[(String, Value)], private: bool) -> Result<Vec<Capture>, String> {
+        values.iter().map(|(name, value)| Ok(form::capture(name, self.keep(step, name, value, private)?))).collect()
+    }
+
+    fn open(&self, step: &str, name: &str, kept: &Kept) -> Result<Value, String> {
+        match &kept.sealed {
+            None => Ok(Value::plain(kept.json.clone())),
+            Some(sealed) => {
+                let key = self.vault.key()?;
+                let sealer = Sealer { key, run: &self.history.run.run, masker: &self.masker };
+                sealer.open(step, name, sealed)
+            }
+        }
+    }
+
+    fn open_all(&self, step: &str, captures: &[Capture]) -> Result<Vec<(String, Value)>, String> {
+        captures
+            .iter()
+            .map(|capture| Ok((capture.name.clone(), self.open(step, &capture.name, &capture.value)?)))
+            .collect()
+    }
+
+    fn recall(&self, round: u32) -> Recall {
+        if round < self.history.round { Recall::Earlier } else { Recall::Recorded }
+    }
+
+    fn lose(&self, reason: String) -> Stop {
+        self.live.lost.borrow_mut().get_or_insert_with(|| reason.clone());
+        Stop::Lost(reason)
+    }
+
+    /// Why the run can no longer be remembered, if so.
+    pub fn lost(&self) -> Option<String> {
+        self.live.lost.borrow().clone()
+    }
+
+    fn hold(&self, values: &[(String, Value)]) {
+        let mut custody = self.live.custody.borrow_mut();
+        for (name, _) in values.iter().filter(|(_, value)| value.is_secret()) {
+            if !custody.contains(name) {
+                custody.push(name.clone());
+            }
+        }
+    }
+
+    /// Records what an attempt came to, sealed where it is secret.
+    fn record(&self, call: &Call, done: &Recorded) -> Result<(), String> {
+        let key = form::key(call.key.as_str(), call.attempt);
+        let mut finished = form::attempt(&done.attempted, done.started, done.took);
+        finished.step = call.key.to_string();
+        finished.attempt = call.attempt;
+        finished.policy = call.policy;
+        let (captures, output) = form::values(&done.attempted);
+        finished.captures = self.keep_all(&key, captures, call.private)?;
+        finished.output = output.map(|output| self.keep(&key, OUTPUT, output, call.private)).transpose()?;
+        if call.policy != Policy::Read {
+            self.hold(captures);
+        }
+        let sealed = finished.captures.iter().any(|capture| capture.value.sealed.is_some());
+        self.journal.note(SystemTime::now(), &Record::AttemptFinished(finished));
+        if call.policy == Policy::Read && !sealed { self.journal.write() } else { self.journal.sync() }
+    }
+
+    /// Writes an event; what went wrong is kept for whoever asks next.
+    pub fn tell(&self, event: &RunEvent) {
+        if matches!(event, RunEvent::StepFinished(step) if step.before) {
+            return;
+        }
+        let Some(mut record) = form::event(event) else { return };
+        if self.resuming && self.history.has_told(&record) {
+            return;
+        }
+        if let Record::RunFinished(finished) = &mut record {
+            finished.lock = self.live.lock.borrow().clone();
+        }
+        self.journal.note(form::moment(event), &record);
+        if let RunEvent::RunFinished(finished) = event
+            && self.lost().is_none()
+        {
+            if let Err(reason) = self.journal.sync() {
+                self.lose(reason);
+                return;
+            }
+            self.end(finished.outcome == RunOutcome::Passed);
+        }
+    }
+
+    /// The run has ended and its record is durable: what it held is let go, or remembered.
+    fn end(&self, passed: bool) {
+        if passed {
+            let _ = self.end_custody("passed");
+        }
+        self.journal.give_back();
+        if let Some(held) = self.live.held.borrow_mut().take() {
+            let ended = if passed { Ended::Passed } else { Ended::Failed };
+            let _ = held.release(ended, !passed && !self.holds().is_empty());
+        }
+    }
+
+    /// Destroys the run's key, and says so.
+    pub fn end_custody(&self, why: &str) -> Result<(), String> {
+        let folder = self.vault.folder();
+        let there = Vault::destroy(folder)
+            .map_err(|error| format!("the run's key in {} cannot be destroyed: {error}", folder.display()))?;
+        if there {
+            let by = self.history.run.actor.clone();
+            self.journal.note(SystemTime::now(), &Record::CustodyEnded { by, why: why.into() });
+            self.journal.sync()?;
+        }
+        Ok(())
+    }
+}
+
+/// Under which name a whole output is sealed; no variable can be called so.
+const OUTPUT: &str = "(output)";
+
+#[async_trait(?Send)]
+impl<P: Person> Ledger for Local<P> {
+    async fn effect(&self, call: &Call, effect: Effect<'_>) -> Result<Recorded, Stop> {
+        let key = form::key(call.key.as_str(), call.attempt);
+        match self.history.attempt(&key) {
+            Some(past) => match &past.finished {
+                Some(finished) => {
+                    let captures = self.open_all(&key, &finished.captures).map_err(Stop::Unproven)?;
+                    let output = finished.output.as_ref().map(|output| self.open(&key, OUTPUT, output));
+                    let output = output.transpose().map_err(Stop::Unproven)?;
+                    let attempted = form::attempt_again(finished, captures, output, &self.sources);
+                    let (started, took) = (form::began(finished), Duration::from_micros(finished.took_us));
+                    return Ok(Recorded { attempted, started, took, recall: self.recall(past.round) });
+                }
+                None if past.policy == Policy::Once => return Err(Stop::InDoubt(call.key.attempt(call.attempt))),
+                None => {}
+            },
+            None => {}
+        }
+        if let Some(reason) = self.lost() {
+            return Err(Stop::Lost(reason));
+        }
+        if call.custody {
+            self.prove().map_err(Stop::Unproven)?;
+        }
+        if call.policy != Policy::Read {
+            let intent =
+                AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
+            self.journal.note(SystemTime::now(), &Record::AttemptStarted(intent));
+            self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
+        }
+        let done = perform(effect).await;
+        // Nothing may come between the answer and its record.
+        self.record(call, &done).map_err(|reason| self.lose(reason))?;
+        Ok(done)
+    }
+
+    async fn decision(&self, key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop> {
+        let text = key.to_string();
+        if let Some((round, at, record)) = self.history.decision(&text) {
+            let answers = self.open_all(&text, &record.answers).map_err(Stop::Unproven)?;
+            let decision = form::decision_again(record, at, answers);
+            return Ok(Decided { decision, recall: self.recall(round) });
+        }
+        if let Some(reason) = self.lost() {
+            return Err(Stop::Lost(reason));
+        }
+        if let Ask::Manual { fields, .. } = ask
+            && fields.iter().any(|field| field.kind == InputType::Secret)
+        {
+            self.prove().map_err(Stop::Unproven)?;
+        }
+        // Whoever thinks long, or stops the run meanwhile, finds all that was done before on the disk.
+        self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
+        let decision = self.person.answer(ask).await;
+        self.decide(&text, &decision).map_err(|reason| self.lose(reason))?;
+        Ok(Decided { decision, recall: Recall::Fresh })
+    }
+
+    async fn wait(&self, key: &StepKey, delay: Duration) -> Result<(), Stop> {
+        if self.history.has_finished(key.as_str()) {
+            return Ok(());
+        }
+        let past = self.history.time(key.as_str(), Moment::End).or(self.history.time(key.as_str(), Moment::Begin));
+        // A clock that was set back must not make it longer than it was to be.
+        let left = match past.map(|since| SystemTime::now().duration_since(since)) {
+            Some(Ok(gone)) => delay.saturating_sub(gone),
+            _ => delay,
+        };
+        if !left.is_zero() {
+            self.journal.write().map_err(|reason| self.lose(reason))?;
+            tokio::time::sleep(left).await;
+        }
+        Ok(())
+    }
+
+    fn time(&self, key: &StepKey, moment: Moment) -> SystemTime {
+        if key.as_str().is_empty() && moment == Moment::Begin {
+            return self.history.begun;
+        }
+        self.history.time(key.as_str(), moment).unwrap_or_else(SystemTime::now)
+    }
+
+    fn chance(&self, key: &StepKey) -> f64 {
+        let mut hash = Sha256::new();
+        hash.update(self.history.run.run.as_bytes());
+        hash.update([0]);
+        hash.update(key.as_str().as_bytes());
+        let digest: [u8; 32] = hash.finalize().into();
+        f64::from(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])) / f64::from(u32::MAX)
+    }
+
+    fn round(&self) -> u32 {
+        self.history.round
+    }
+
+    fn first_attempt(&self, key: &StepKey, round: u32) -> u32 {
+        self.history.first_attempt(key.as_str(), round)
+    }
+
+    fn failed_in(&self, key: &StepKey) -> Option<u32> {
+        self.history.failed_in(key.as_str())
+    }
+
+    fn has_finished(&self, key: &StepKey) -> bool {
+        self.history.has_finished(key.as_str())
+    }
+
+    async fn lock(&self, name: &str) -> Result<(), Stop> {
+        let claim = Claim {
+            run: &self.history.run.run,
+            actor: &self.history.run.actor,
+            resuming: self.resuming,
+            take_over: self.take_over,
+            holds: &*self.holds,
+        };
+        let held = self.locks.acquire(name, &claim).map_err(|refused| Stop::Locked(refused.to_string()))?;
+        *self.live.held.borrow_mut() = Some(held);
+        *self.live.lock.borrow_mut() = Some(name.to_string());
+        Ok(())
+    }
+
+    fn holds(&self) -> Vec<String> {
+        let mut names = self.history.holds();
+        for name in self.live.custody.borrow().iter() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    fn run_id(&self) -> &str {
+        &self.history.run.run
+    }
+}
+
+impl<P> Local<P> {
+    fn decide(&self, key: &str, decision: &Decision) -> Result<(), String> {
+        let Some((what, by, reason, answers)) = form::word(decision) else { return Ok(()) };
+        let (step, attempt) = key.rsplit_once('#').unwrap_or((key, "1"));
+        let record = record::DecisionRecord {
+            step: step.into(),
+            attempt: attempt.parse().unwrap_or(1),
+            what,
+            by: by.into(),
+            reason: reason.map(str::to_string),
+            answers: self.keep_all(key, answers, false)?,
+            plan: self.history.playbook.digest.clone(),
+        };
+        self.hold(answers);
+        self.journal.note(SystemTime::now(), &Record::Decision(record));
+        self.journal.sync()
+    }
+}
