@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 const WORKERS: usize = 2;
 /// No rotation has more writes.
 const MOST_WRITES: usize = 1000;
-const PARTS: [&str; 2] = ["half", "after"];
+pub const PARTS: [&str; 2] = ["half", "after"];
 
 const DEPLOY_AS_IT_IS: Plot =
     Plot { name: "cf-pages-deploy", token: &DEPLOY, settings: &[], stage: as_it_is, mend: None };

@@ -342,20 +342,27 @@ impl Journal {
         Journal { records: lines.map(|line| serde_json::from_slice(line).unwrap_or(Json::Null)).collect() }
     }
 
-    /// How the step stands whose key, without its attempt, is `step`.
+    /// How the step stands whose key, without round and attempt, is `step`.
     pub fn stands(&self, step: &str) -> Stands {
         let mut stands = Stands::Untouched;
-        for record in &self.records {
-            let key = record["key"].as_str().or(record["step"].as_str()).unwrap_or_default();
-            if key.split('#').next() != Some(step) {
-                continue;
-            }
-            match record["record"].as_str().unwrap_or_default() {
-                "step-started" => stands = Stands::InDoubt,
-                "step-finished" | "decision" => stands = Stands::Finished,
+        for record in self.records.iter().filter(|record| is_of(record, step)) {
+            let said = |name: &str| record[name].as_str().unwrap_or_default();
+            match (said("type"), said("outcome")) {
+                ("attempt-started", _) => stands = Stands::InDoubt,
+                // A person is asked after it, and no attempt is written for that.
+                ("step-started", _) if said("action") == "manual" => stands = Stands::InDoubt,
+                ("attempt-finished" | "step-finished", "passed") => stands = Stands::Finished,
+                ("attempt-finished", "failed") => stands = Stands::Untouched,
+                ("decision", _) if said("what") == "redo" => stands = Stands::Untouched,
+                ("decision", _) => stands = Stands::Finished,
                 _ => {}
             }
         }
         stands
     }
+}
+
+fn is_of(record: &Json, step: &str) -> bool {
+    let key = record["step"].as_str().unwrap_or_default();
+    key.strip_prefix(step).is_some_and(|rest| rest.is_empty() || rest.starts_with(['#', '~', '@']))
 }
