@@ -1,8 +1,11 @@
-//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics.
+//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics;
+//! and takes away what a killed one has left.
 
+use crate::action::TemporaryFolder;
 use crate::secret::Masker;
 
-/// Asks the system to keep this process's memory to itself, and makes every file it creates private.
+/// Asks the system to keep this process's memory to itself, makes every file it creates private, and removes the private
+/// files of processes that could not do so themselves.
 pub fn harden() {
     // SAFETY: plain system calls on this process with constant arguments; a refusal only means less protection.
     unsafe {
@@ -12,6 +15,7 @@ pub fn harden() {
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
+    TemporaryFolder::sweep();
 }
 
 /// A panic is our own fault: it is said so, masked, and ends with exit code 70.

@@ -108,7 +108,8 @@ impl Shop {
                 Ended::Exit(4) => {
                     questions += 1;
                     let step = in_doubt(&last.1);
-                    let order = step.replace("each[0]", "each-a").replace("each[1]", "each-b").replace("each[2]", "each-c");
+                    let order =
+                        step.replace("each[0]", "each-a").replace("each[1]", "each-b").replace("each[2]", "each-c");
                     let answer = if self.count(&order) > 0 { "--done" } else { "--redo" };
                     self.play(&["resume", "last", answer, &step], None)
                 }
@@ -120,7 +121,8 @@ impl Shop {
 
     fn has_begun(&self) -> bool {
         let runs = std::fs::read_dir(self.folder.path().join("state/runs")).into_iter().flatten().flatten();
-        runs.into_iter().any(|run| std::fs::read(run.path().join("journal.jsonl")).is_ok_and(|text| text.contains(&b'\n')))
+        runs.into_iter()
+            .any(|run| std::fs::read(run.path().join("journal.jsonl")).is_ok_and(|text| text.contains(&b'\n')))
     }
 }
 
@@ -166,4 +168,38 @@ fn a_word_about_what_is_not_in_doubt_is_refused() {
     let (ended, shown) = shop.play(&["resume", "last", "--redo", "asks"], None);
     assert_ne!(ended, Ended::Exit(70), "{shown}");
     assert_eq!(shop.count("asks"), 1, "{shown}");
+}
+
+/// A file that a program is given is in clear on the disk for as long as the program runs: where the run is killed
+/// meanwhile, whatever of ours is started next takes it away.
+#[test]
+fn a_private_file_of_a_killed_run_goes_with_the_next_process() {
+    let folder = Folder::with(
+        r#"
+runbook: 1
+name: test
+inputs: {token: {type: secret, to: ["run:sleep"]}}
+permissions: {run: [sleep]}
+steps:
+  - id: slow
+    exec: {argv: [sleep, "5"], files: {config: "token={{ token }}"}}
+"#,
+    );
+    let inputs = folder.file("inputs.yaml", "token: made-up-for-this-test");
+    let tmp = folder.path().join("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    let program = || folder.program().env("TMPDIR", &tmp.display().to_string());
+    let is_there = || {
+        let files = crate::search::files(&tmp);
+        files.iter().any(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains("made-up-for-this-test")))
+    };
+    let mut run = program().args(["run", "test.yaml", "--inputs"]).arg(inputs);
+    let mut child = run.0.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    crate::support::until("the file is written", is_there);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(is_there(), "nobody was left to remove it");
+    program().args(["check", "test.yaml"]).ran().exits(0);
+    assert!(!is_there());
+    assert_eq!(std::fs::read_dir(&tmp).unwrap().count(), 0);
 }

@@ -288,9 +288,7 @@ fn the_judge_sees_broken_promises() {
         ("config of raxx-api-prod", "raxx-api-prod/config-vars"),
         ("audit entry secret.rotate.completed", "rotations/callback"),
     ] {
-        let is = |call: &Json| {
-            call["method"] != "GET" && call["path"].as_str().is_some_and(|path| path.ends_with(of))
-        };
+        let is = |call: &Json| call["method"] != "GET" && call["path"].as_str().is_some_and(|path| path.ends_with(of));
         breaks(what, &|_, calls| {
             let again = calls.iter().rfind(|call| is(call)).unwrap().clone();
             calls.push(again);

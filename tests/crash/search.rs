@@ -18,8 +18,7 @@ const PART: usize = 16;
 
 /// What programs are given by environment, and by no other way: `permissions.env` and `to: [run:…]` of the playbooks say
 /// so, since none of them takes a credential otherwise. The value that is rotated is never among them.
-const GIVEN: [(&str, &str); 3] =
-    [("GH_TOKEN", "gh"), ("INFISICAL_TOKEN", "infisical"), ("HEROKU_API_KEY", "heroku")];
+const GIVEN: [(&str, &str); 3] = [("GH_TOKEN", "gh"), ("INFISICAL_TOKEN", "infisical"), ("HEROKU_API_KEY", "heroku")];
 
 /// Every way in which a secret may be written, each with the secret's beginning for the message.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
@@ -182,7 +181,9 @@ fn is_given(entry: &[u8], argvs: &[Vec<u8>; 2], secrets: &BTreeSet<String>) -> b
 fn is_program(argv: &[u8], program: &str) -> bool {
     let script = format!("/bin/{program}");
     argv.split(|byte| *byte == 0).any(|word| {
-        word.ends_with(script.as_bytes()) || word == format!("--name={program}").as_bytes() || word == program.as_bytes()
+        word.ends_with(script.as_bytes())
+            || word == format!("--name={program}").as_bytes()
+            || word == program.as_bytes()
     })
 }
 
@@ -190,7 +191,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-fn files(place: &Path) -> Vec<PathBuf> {
+pub fn files(place: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![place.to_owned()];
     while let Some(folder) = folders.pop() {
