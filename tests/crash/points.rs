@@ -145,6 +145,20 @@ impl Table {
     }
 }
 
+/// Number of the last write of the run's first process.
+fn last_write(plot: &Plot) -> usize {
+    let evidence = Evidence::new();
+    let reaches = |write: usize| {
+        Story::new(plot, &evidence).play(&[], Death::At(&format!("{write}:before"))) == Ended::Killed
+    };
+    let (mut reached, mut beyond) = (0, MOST_WRITES);
+    while beyond - reached > 1 {
+        let middle = (reached + beyond) / 2;
+        if reaches(middle) { reached = middle } else { beyond = middle }
+    }
+    reached
+}
+
 /// A run of which every process dies at its write number `write`: it gets on by inches.
 #[track_caller]
 fn by_inches(plot: &Plot, write: usize, part: &str) {
@@ -201,6 +215,12 @@ fn every_point_of_access_mgmt() {
 #[test]
 fn every_inch_of_pages_deploy() {
     by_inches(&DEPLOY_AS_IT_IS, 3, "after");
+}
+
+/// The step that fails, what is done about it, the end: where the run holds the only copy, and is left with it.
+#[test]
+fn every_point_of_the_end_of_a_failing_rotation() {
+    every_point(&REFUSED, last_write(&REFUSED) - 14);
 }
 
 #[test]
