@@ -1,10 +1,14 @@
 //! Owns arguments, environment and exit codes; puts it all together. The only folder that reads any of them.
 
+mod begin;
 mod check;
+mod config;
 mod hygiene;
 mod inputs;
+mod launch;
 mod logs;
 mod person;
+mod resume;
 mod run;
 mod signals;
 
@@ -58,6 +62,8 @@ enum Command {
     /// Run a playbook
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArguments>),
+    /// Go on with a run that was cut short, failed, or waits for a person
+    Resume(Box<ResumeArguments>),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
     /// Keep a world up for several runs, and print where it listens
@@ -108,31 +114,73 @@ pub struct RunArguments {
     /// Writes the world's last state to a file, as JSON
     #[arg(long, value_name = "FILE", requires = "world")]
     world_state: Option<PathBuf>,
-    /// Approves a `confirm` step beforehand; several with commas
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    approve: Vec<String>,
-    /// Approves every `confirm` step, and attests the role that the SOP requires
-    #[arg(long)]
-    approve_all: bool,
-    /// The role that you hold, where the SOP requires one
-    #[arg(long, env = "RUNBOOK_ROLE")]
-    role: Option<String>,
-    /// Who you are, in the audit entry and the record
-    #[arg(long, env = "RUNBOOK_ACTOR")]
-    actor: Option<String>,
     /// Runs only the steps with one of these tags
     #[arg(long, value_delimiter = ',')]
     tags: Vec<String>,
     /// Stops after this step
     #[arg(long, value_name = "ID")]
     until: Option<String>,
+    /// Leaves no record; only for playbooks that read and change nothing
+    #[arg(long)]
+    no_journal: bool,
+    #[command(flatten)]
+    operator: OperatorArguments,
+}
+
+/// What whoever runs or resumes says of themselves, and how they watch.
+#[derive(Args)]
+pub struct OperatorArguments {
+    /// Approves a `confirm` step beforehand; several with commas
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub approve: Vec<String>,
+    /// Approves every `confirm` step, and attests the role that the SOP requires
+    #[arg(long)]
+    pub approve_all: bool,
+    /// The role that you hold, where the SOP requires one
+    #[arg(long, env = "RUNBOOK_ROLE")]
+    pub role: Option<String>,
+    /// Takes the lock over from a run that is gone or has failed
+    #[arg(long)]
+    pub take_over: bool,
     /// human (live on a terminal), plain, or json (an event a line)
     #[arg(long, value_enum, env = "RUNBOOK_OUTPUT", default_value = "human")]
-    output: OutputKind,
+    pub output: OutputKind,
+}
+
+#[derive(Args)]
+pub struct ResumeArguments {
+    /// The run: its id, the beginning or end of it, `last`, or its folder
+    run: String,
+    /// The world that the rehearsal goes on in: the address of one that is up, or a file
+    #[arg(long, value_name = "FILE|URL")]
+    world: Option<String>,
+    /// Writes the world's last state to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    world_state: Option<PathBuf>,
+    /// A YAML file with secret inputs whose source is gone or has changed
+    #[arg(long, value_name = "FILE")]
+    inputs: Vec<PathBuf>,
+    /// A public input; only what it was already
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// A step whose outcome is unknown is done again; its id or key
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    redo: Vec<String>,
+    /// A step whose outcome is unknown has happened; its id or key
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    done: Vec<String>,
+    /// The run ends at the step whose outcome is unknown
+    #[arg(long)]
+    abandon: bool,
+    /// Goes on with the playbook as it is now; refused where what has been done is written otherwise
+    #[arg(long)]
+    with_current_playbook: bool,
+    #[command(flatten)]
+    operator: OperatorArguments,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputKind {
+pub enum OutputKind {
     Human,
     Plain,
     Json,
@@ -169,6 +217,8 @@ struct WorldArguments {
 enum SchemaKind {
     Playbook,
     World,
+    /// One line of a run's journal
+    Journal,
 }
 
 /// The whole program. Gives the exit code.
@@ -190,13 +240,15 @@ fn program() -> i32 {
     };
     logs::start(arguments.verbose, &masker);
     match arguments.command {
-        Command::Run(arguments) => run::run(*arguments, &masker) as i32,
+        Command::Run(arguments) => run::run(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Resume(arguments) => resume::resume(&arguments, &config::Config::stub(), &masker) as i32,
         Command::Check(arguments) => check::check(&arguments) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {
             let schema = match kind {
                 SchemaKind::Playbook => crate::playbook::playbook_schema(),
                 SchemaKind::World => crate::world::world_schema(),
+                SchemaKind::Journal => crate::journal::record::journal_schema(),
             };
             print_line(&serde_json::to_string_pretty(&schema).unwrap_or_default());
             Exit::Passed as i32
@@ -206,6 +258,11 @@ fn program() -> i32 {
             crate::world::play_program(&at, &name, argv)
         }
     }
+}
+
+/// Who is at it.
+fn actor(config: &config::Config) -> String {
+    config.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into())
 }
 
 fn world(arguments: &WorldArguments) -> Exit {

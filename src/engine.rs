@@ -282,6 +282,7 @@ impl<'a> Engine<'a> {
             outputs,
             warnings: self.tally.warnings.take(),
             custody: if passed { Vec::new() } else { self.ledger.holds() },
+            resume: (!passed && self.ledger.is_lasting()).then(|| self.ledger.run_id().to_string()),
         }
     }
 

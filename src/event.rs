@@ -235,6 +235,8 @@ pub struct RunFinished {
     pub warnings: Vec<String>,
     /// Names of secrets that the run holds in custody, since it did not pass.
     pub custody: Vec<String>,
+    /// The run's id, where it did not pass and can be gone on with.
+    pub resume: Option<String>,
 }
 
 #[derive(Clone, Debug)]

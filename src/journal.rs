@@ -2,13 +2,14 @@
 //! Deliberately knows nothing of how a step is performed or shown.
 
 pub mod chain;
-// pub mod custody;
-// pub mod folder;
-// pub mod form;
-// pub mod history;
+pub mod custody;
+pub mod folder;
+pub mod form;
+pub mod history;
 pub mod keeper;
-// pub mod local;
+pub mod local;
 pub mod lock;
+pub mod look;
 pub mod record;
 pub mod seal;
 pub mod writer;

@@ -232,6 +232,10 @@ pub trait Ledger {
     fn holds(&self) -> Vec<String> {
         Vec::new()
     }
+    /// Whether the run can be gone on with when this process is gone.
+    fn is_lasting(&self) -> bool {
+        false
+    }
     fn run_id(&self) -> &str;
 }
 

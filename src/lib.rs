@@ -5,6 +5,7 @@
 pub mod action;
 pub mod cli;
 pub mod diagnostic;
+pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod journal;

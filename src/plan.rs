@@ -4,7 +4,9 @@
 pub mod check;
 pub mod duration;
 pub mod inputs;
+mod made_of;
 pub mod permissions;
+pub mod same;
 pub mod schema;
 
 use crate::playbook::document::{Effect, InputType};
@@ -17,6 +19,10 @@ use serde_json::Value as Json;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How a plan is walked; part of every plan's digest. Raised when the same plan would be walked differently: another
+/// order, other keys, an effect more or less. A run that was begun under another number cannot be gone on with.
+pub const INTERPRETER: u32 = 1;
 
 /// Headers that follow from the request, and with which a server could be led to see another one than was judged.
 pub const OUR_HEADERS: [&str; 8] =
@@ -394,25 +400,67 @@ pub enum RetryOn {
 }
 
 impl Plan {
-    /// Ids of all steps of this file and of the files it uses.
-    pub fn step_ids(&self) -> Vec<String> {
-        fn collect(steps: &[Step], ids: &mut Vec<String>) {
+    /// Calls `look` on every step of this file and of the files it uses, whoever holds it.
+    pub fn each_step(&self, look: &mut dyn FnMut(&Step)) {
+        fn walk(steps: &[Step], look: &mut dyn FnMut(&Step)) {
             for step in steps {
-                ids.push(step.id.to_string());
+                look(step);
                 match &step.work {
-                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => collect(inner, ids),
-                    Work::Use { plan, .. } => ids.extend(plan.step_ids()),
+                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => walk(inner, look),
+                    Work::Use { plan, .. } => plan.each_step(look),
                     _ => {}
                 }
-                collect(&step.on_failure, ids);
+                walk(&step.on_failure, look);
+                if let OnUnknown::Find(inner) = &step.on_unknown {
+                    walk(inner, look);
+                }
             }
         }
-        let mut ids = Vec::new();
         for list in [&self.steps, &self.on_failure, &self.finally] {
-            collect(list, &mut ids);
+            walk(list, look);
         }
+    }
+
+    /// Ids of all steps of this file and of the files it uses.
+    pub fn step_ids(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        self.each_step(&mut |step| ids.push(step.id.to_string()));
         ids.sort();
         ids.dedup();
         ids
+    }
+
+    /// Whether any step captures a secret, or asks a person for one.
+    pub fn captures_secrets(&self) -> bool {
+        let mut any = false;
+        self.each_step(&mut |step| {
+            any |= step.capture.iter().any(|capture| capture.secret.is_some());
+            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(|field| field.kind == InputType::Secret));
+        });
+        any
+    }
+
+    /// Whether every step that does something to the outside only reads.
+    pub fn only_reads(&self) -> bool {
+        let mut all = true;
+        self.each_step(&mut |step| {
+            all &= match &step.work {
+                Work::Http(_) | Work::Exec(_) => step.effect == Effect::Read,
+                Work::Confirm { .. } | Work::Manual { .. } => false,
+                _ => true,
+            };
+        });
+        all
+    }
+
+    /// The texts of this file and of the files it uses.
+    pub fn sources(&self) -> Vec<Arc<Source>> {
+        let mut sources: Vec<Arc<Source>> = vec![self.source.clone()];
+        self.each_step(&mut |step| {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, &step.place.source)) {
+                sources.push(step.place.source.clone());
+            }
+        });
+        sources
     }
 }

@@ -14,7 +14,9 @@ mod shape;
 mod spans;
 mod subset;
 mod syntax;
+mod texts;
 
 pub use extend::{Loaded, is_kebab, kebab, load, load_for};
-pub use read::{part, read_yaml};
+pub use read::{json as written, part, read_yaml};
 pub use schema::playbook_schema;
+pub use texts::{Recording, Texts};

@@ -5,8 +5,10 @@ mod support;
 
 use serde_json::json;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use support::{Folder, Ran};
+use std::process::Stdio;
+use support::{Folder, Ran, has_ended, until};
 
 const EVERY: &str = r#"
 runbook: 1
@@ -292,4 +294,86 @@ fn arguments_that_are_not_utf8_and_steps_that_do_not_exist() {
     folder.program().args(["run"]).ran().exits(2);
     folder.program().args(["--version"]).ran().exits(0).shows("runbook 0.");
     folder.program().args(["run", "--help"]).ran().exits(0).shows("--inputs");
+}
+
+/// Its standard error is read as it comes: a question without a line end, which is answered elsewhere, is seen at once.
+#[test]
+fn what_a_command_says_is_shown_as_it_comes() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'printf \"unlock it: \" >&2; until [ -e unlocked ]; do sleep 0.02; done; cat; echo the-s3cret-value']}\nsteps:\n  - assert: [key]\n",
+    );
+    let mut program = folder.program().args(["run", "test.yaml"]);
+    let mut child = program.0.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !String::from_utf8_lossy(&seen).ends_with("unlock it: ") {
+        assert_eq!(stderr.read(&mut byte).unwrap(), 1, "it ends with {:?}", String::from_utf8_lossy(&seen));
+        seen.push(byte[0]);
+    }
+    folder.file("unlocked", "");
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    // `cat` ended too: standard input is empty.
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest}");
+}
+
+#[test]
+fn what_a_command_says_is_masked() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'printf \"asked with $FIRST, got \" >&2; echo its-0wn-s3cret; echo its-0wn-s3cret >&2']}\nsteps:\n  - assert: [key]\n",
+    );
+    // It has our environment, as `op` and `pass` need it.
+    folder
+        .program()
+        .args(["run", "test.yaml"])
+        .env("FIRST", "first-s3cret")
+        .ran()
+        .exits(0)
+        .shows("asked with ***, got ***\n")
+        .hides("first-s3cret")
+        .hides("its-0wn-s3cret");
+    // Also where it fails.
+    folder.file(
+        "test.yaml",
+        "runbook: 1\nname: test\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'echo \"no session for $FIRST\" >&2; exit 3']}\nsteps:\n  - assert: [key]\n",
+    );
+    folder
+        .program()
+        .args(["run", "test.yaml"])
+        .env("FIRST", "first-s3cret")
+        .ran()
+        .exits(2)
+        .shows("no session for ***\n")
+        .shows("the command `sh` ended with exit status: 3")
+        .hides("first-s3cret");
+}
+
+/// As `gpg-agent` behind `pass`: what a command leaves behind may hold its standard error.
+#[test]
+fn a_daemon_that_a_command_leaves_behind_holds_nobody_up() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'sleep 600 >/dev/null & echo $! > pid; echo the-s3cret-value; echo said >&2']}\nsteps:\n  - assert: [key == \"the-s3cret-value\"]\n",
+    );
+    let mut program = folder.program().args(["run", "test.yaml"]);
+    let mut child = program.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the run's end", || child.try_wait().unwrap().is_some());
+    let ran = Ran::from(child.wait_with_output().unwrap()).exits(0);
+    assert!(ran.stderr.starts_with("said\n"), "{}", ran.stderr);
+    let daemon = folder.read("pid").trim().to_string();
+    assert!(!has_ended(&daemon));
+    // SAFETY: a plain system call; the process is the one above, which nobody reaps before it ends.
+    unsafe { libc::kill(daemon.parse().unwrap(), libc::SIGKILL) };
+}
+
+/// More than a pipe holds, on both at once.
+#[test]
+fn a_command_may_say_and_print_much() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'head -c 200000 /dev/zero | tr \"\\0\" e >&2; head -c 200000 /dev/zero | tr \"\\0\" k; echo; head -c 200000 /dev/zero | tr \"\\0\" f >&2']}\nsteps:\n  - assert: [\"(key | length) == 200000\"]\n",
+    );
+    let ran = folder.run(&[]).exits(0);
+    for letter in ['e', 'f'] {
+        assert!(ran.stderr.matches(letter).count() >= 200_000);
+    }
 }

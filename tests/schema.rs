@@ -6,7 +6,12 @@ use std::path::Path;
 
 #[test]
 fn the_schema_files_are_what_the_types_say() {
-    for (name, schema) in [("playbook", playbook_schema()), ("world", runbook::world::world_schema())] {
+    let schemas = [
+        ("playbook", playbook_schema()),
+        ("world", runbook::world::world_schema()),
+        ("journal", runbook::journal::record::journal_schema()),
+    ];
+    for (name, schema) in schemas {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schemas/{name}.schema.json"));
         let now = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         if std::env::var_os("RUNBOOK_UPDATE").is_some() {

@@ -1,184 +1,117 @@
 //! Owns `runbook run`: from arguments to an exit code.
 
-use super::inputs::{Unresolved, resolve};
-use super::person::{Operator, Terminal, Words};
-use super::{Exit, OutputKind, RunArguments};
-use crate::action::{Hands, http};
+use super::begin::{self, New};
+use super::config::Config;
+use super::inputs::{Given, Unresolved, resolve};
+use super::launch::{Launch, Remember, attest, unknown_step};
+use super::person::Words;
+use super::{Exit, RunArguments};
 use crate::diagnostic::{Severity, one_line};
-use crate::engine::{Engine, Options, Sink};
-use crate::event::{RunEvent, RunOutcome};
-use crate::ledger::Transient;
-use crate::plan::Plan;
-use crate::report::{Human, Json, Out, Reporter};
 use crate::secret::Masker;
-use crate::value::Value;
 use crate::world::World;
-use std::cell::RefCell;
-use std::io::IsTerminal;
+use std::path::Path;
 use std::rc::Rc;
 
-pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
-    let checked = match crate::plan::check::check(&arguments.playbook) {
-        Ok(checked) => checked,
-        Err(found) => {
-            super::tell_mistakes(&found);
-            return Exit::Mistakes;
-        }
-    };
-    let plan = checked.plan;
+pub fn run(arguments: &RunArguments, config: &Config, masker: &Masker) -> Exit {
+    begun(arguments, config, masker).unwrap_or_else(|exit| exit)
+}
+
+fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<Exit, Exit> {
+    let checked = crate::plan::check::check(&arguments.playbook).map_err(|found| {
+        super::tell_mistakes(&found);
+        Exit::Mistakes
+    })?;
+    let plan = checked.plan.clone();
     for warning in checked.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
         super::tell(&one_line(warning));
     }
     if let Some(text) = &plan.deprecated {
         super::tell(&format!("warning: `{}` is deprecated: {}", plan.name, text.trim()));
     }
-    if let Some(fault) = unknown_ids(&plan, &arguments) {
+    let until = arguments.until.iter().map(|id| ("--until", id));
+    let named = until.chain(arguments.operator.approve.iter().map(|id| ("--approve", id)));
+    if let Some(fault) = unknown_step(&plan, named) {
         super::tell(&format!("error: {fault}"));
-        return Exit::Mistakes;
+        return Err(Exit::Mistakes);
     }
-    let world = match arguments.world.as_deref().map(World::open).transpose() {
-        Ok(world) => world.map(Rc::new),
-        Err(error) => return super::tell_world_error(&error),
-    };
-    let inputs = match resolve(&plan, &arguments, world.as_deref(), masker) {
-        Ok(inputs) => inputs,
-        Err(Unresolved::Interrupted) => return Exit::Interrupted,
-        Err(Unresolved::Faults(faults)) => {
+    if arguments.no_journal && !arguments.dry_run && !plan.only_reads() {
+        super::tell(
+            "error: `--no-journal` is for playbooks that only read, and this one does more\n\
+             help: leave it out: what is not recorded can be neither gone on with nor kept from being done twice",
+        );
+        return Err(Exit::Mistakes);
+    }
+    let world = arguments.world.as_deref().map(World::open).transpose();
+    let world = world.map_err(|error| super::tell_world_error(&error))?.map(Rc::new);
+    let given = Given { set: &arguments.set, files: &arguments.inputs };
+    let inputs = resolve(&plan, &given, world.as_deref(), masker).map_err(|unresolved| match unresolved {
+        Unresolved::Interrupted => Exit::Interrupted,
+        Unresolved::Faults(faults) => {
             let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
             super::tell(&masker.mask(&list.join("\n")));
-            return Exit::Mistakes;
+            Exit::Mistakes
+        }
+    })?;
+    if !arguments.dry_run {
+        attest(&plan, &arguments.operator, world.as_deref())?;
+    }
+    let actor = super::actor(config);
+    let new = New {
+        checked: &checked,
+        inputs: &inputs,
+        actor: &actor,
+        world: world.as_ref().map(|world| world.address().to_string()),
+        tags: &arguments.tags,
+        until: arguments.until.as_ref(),
+        take_over: arguments.operator.take_over,
+    };
+    // A rehearsal without effects has nothing to remember.
+    let journalled = !arguments.dry_run && !arguments.no_journal;
+    let (run, remember): (String, Option<Remember<'_>>) = match journalled {
+        false => (uuid::Uuid::now_v7().to_string(), None),
+        true => {
+            let begun = begin::begin(&new, config, masker).map_err(|error| {
+                let text = format!(
+                    "error: the run cannot be remembered, so it was not begun: {error}\nhelp: its record is kept below {}; \
+                     `--state-dir` or RUNBOOK_STATE_DIR names another folder",
+                    config.state.display()
+                );
+                super::tell(&masker.mask(&text));
+                Exit::Failed
+            })?;
+            (begun.history.run.run.clone(), Some(Box::new(|person| begun.with(person, masker))))
         }
     };
-    if let Err(exit) = attest(&plan, &arguments, world.as_deref()) {
-        return exit;
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            super::tell(&format!("error: no runtime can be had: {error}"));
-            return Exit::OurFault;
-        }
-    };
-    let outcome = runtime.block_on(perform(&plan, &arguments, inputs, world.clone(), masker));
-    // A thread that still waits for a line from the terminal must not keep the process.
-    runtime.shutdown_background();
-    Terminal::restore();
-    if let (Some(path), Some(world)) = (&arguments.world_state, &world)
-        && let Err(message) = write_state(world, path)
-    {
-        super::tell(&format!("error: {message}"));
-        return Exit::OurFault;
-    }
-    match outcome {
-        RunOutcome::Passed => Exit::Passed,
-        RunOutcome::Failed => Exit::Failed,
-        RunOutcome::Waiting => Exit::Waiting,
-        RunOutcome::Unknown => Exit::Unknown,
-        RunOutcome::Refused => Exit::Refused,
-        RunOutcome::Interrupted => Exit::Interrupted,
-    }
-}
-
-async fn perform(
-    plan: &Plan,
-    arguments: &RunArguments,
-    inputs: Vec<(String, Value)>,
-    world: Option<Rc<World>>,
-    masker: &Masker,
-) -> RunOutcome {
-    let actor = arguments.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into());
-    let public = inputs.iter().filter(|(_, value)| !value.is_secret());
-    let operator = Operator {
+    let launch = Launch {
+        plan: &plan,
+        inputs,
+        operator: &arguments.operator,
         actor: actor.clone(),
-        approve: arguments.approve.clone(),
-        approve_all: arguments.approve_all,
-        world: world.clone(),
-        inputs: serde_json::Value::Object(public.map(|(name, value)| (name.clone(), value.expose().clone())).collect()),
-        terminal: Terminal::open(),
-        masker: masker.clone(),
         words: Words::default(),
-        run: None,
-    };
-    let ledger = Transient::new(uuid::Uuid::now_v7().to_string(), operator);
-    let hands = Hands {
-        clients: http::Clients::default(),
-        masker: masker.clone(),
-        stand_ins: world.as_ref().map(|world| world.stand_ins()),
-    };
-    let options = Options {
         dry_run: arguments.dry_run,
         tags: arguments.tags.clone(),
         until: arguments.until.clone(),
-        pace: world.as_ref().map_or(1.0, |world| world.pace()),
-        actor,
-        world: world.as_ref().map(|world| world.address().to_string()),
+        world: world.clone(),
+        masker,
     };
-    let sink = Audience(RefCell::new(reporter(arguments.output, masker)));
-    let engine = Engine::new(&ledger, hands, &sink, options, super::signals::listen());
-    engine.run(plan, inputs).await.outcome
+    let exit = launch.go(remember, run);
+    Ok(keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))
 }
 
-struct Audience(RefCell<Box<dyn Reporter>>);
-
-impl Sink for Audience {
-    fn tell(&self, event: &RunEvent) {
-        self.0.borrow_mut().tell(event);
-    }
-}
-
-fn reporter(kind: OutputKind, masker: &Masker) -> Box<dyn Reporter> {
-    let stdout = std::io::stdout();
-    let terminal = stdout.is_terminal() && std::io::stderr().is_terminal();
-    let colour = kind == OutputKind::Human && super::colour_on_stdout();
-    let out = Out::new(Box::new(stdout), masker, colour);
-    match kind {
-        OutputKind::Json => Box::new(Json::new(out)),
-        OutputKind::Plain => Box::new(Human::new(out, masker.clone(), false)),
-        OutputKind::Human => Box::new(Human::new(out, masker.clone(), terminal)),
-    }
-}
-
-/// `--until` and `--approve` name steps; one that does not exist is a typo that would go unnoticed.
-fn unknown_ids(plan: &Plan, arguments: &RunArguments) -> Option<String> {
-    let ids = plan.step_ids();
-    for (flag, id) in
-        arguments.until.iter().map(|id| ("--until", id)).chain(arguments.approve.iter().map(|id| ("--approve", id)))
-    {
-        if !ids.iter().any(|known| known == id) {
-            let hint = crate::diagnostic::nearest(id, ids.iter().map(String::as_str));
-            let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Some(format!("`{flag} {id}`: there is no step `{id}` in `{}`{hint}", plan.name));
+/// Writes the world's last state where it is wanted.
+pub fn keep_world_state(path: Option<&Path>, world: Option<&World>, exit: Exit) -> Exit {
+    let (Some(path), Some(world)) = (path, world) else { return exit };
+    match write_state(world, path) {
+        Ok(()) => exit,
+        Err(message) => {
+            super::tell(&format!("error: {message}"));
+            Exit::OurFault
         }
     }
-    None
-}
-
-/// The role that the SOP requires, attested by the operator.
-fn attest(plan: &Plan, arguments: &RunArguments, world: Option<&World>) -> Result<(), Exit> {
-    let Some(role) = &plan.required_role else { return Ok(()) };
-    if arguments.dry_run
-        || arguments.approve_all
-        || world.is_some_and(World::approves_all)
-        || arguments.role.as_ref() == Some(role)
-    {
-        return Ok(());
-    }
-    if let Some(held) = &arguments.role {
-        super::tell(&format!("error: this SOP requires the role `{role}`, and you hold `{held}`"));
-        return Err(Exit::Refused);
-    }
-    if let Some(terminal) = Terminal::open() {
-        let answer = terminal.ask(&format!("this SOP requires the role `{role}`. Do you hold it? [y/N]"), false);
-        if answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")) {
-            return Ok(());
-        }
-    }
-    super::tell(&format!("error: this SOP requires the role `{role}`\nhelp: attest that you hold it: `--role {role}`"));
-    Err(Exit::Refused)
 }
 
 /// The state of a world holds its secrets; the file is private like everything else we write.
-fn write_state(world: &World, path: &std::path::Path) -> Result<(), String> {
+fn write_state(world: &World, path: &Path) -> Result<(), String> {
     let state = world.state().map_err(|error| format!("the world's state cannot be had: {error}"))?;
     let text = serde_json::to_string_pretty(&state).unwrap_or_default();
     std::fs::write(path, text + "\n")

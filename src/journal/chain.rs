@@ -2,8 +2,8 @@
 //! Deliberately knows nothing of files.
 
 use super::record::{FORMAT, Line, Record};
+use crate::digest::sha256_hex;
 use crate::plan::duration::{parse_moment, show_moment};
-use sha2::{Digest, Sha256};
 use std::time::SystemTime;
 
 /// Before the CRC's own digits, and how long all of it is.
@@ -77,7 +77,7 @@ impl Chain {
     }
 
     fn step(&mut self, line: &[u8]) {
-        self.prev = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
+        self.prev = sha256_hex(line);
         self.next += 1;
     }
 
@@ -107,4 +107,68 @@ pub fn read(bytes: &[u8]) -> Result<Reading, Damage> {
         records.push(chain.follow(&line[..line.len() - 1])?);
     }
     Ok(Reading { records, chain, length, torn: bytes.len() - length })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(count: usize) -> Vec<u8> {
+        let mut chain = Chain::default();
+        let record = |n: usize| Record::Warning { message: format!("number {n}") };
+        (0..count).flat_map(|n| chain.link(SystemTime::UNIX_EPOCH, &record(n), |text| text)).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let reading = read(&lines(3)).unwrap();
+        assert_eq!(reading.records.len(), 3);
+        assert_eq!(reading.records[2].1, Record::Warning { message: "number 2".into() });
+        assert_eq!((reading.chain.length(), reading.torn), (3, 0));
+    }
+
+    #[test]
+    fn a_torn_last_line_is_left_out_wherever_it_was_torn() {
+        let whole = lines(3);
+        let two = lines(2).len();
+        for length in two..whole.len() {
+            let reading = read(&whole[..length]).unwrap();
+            assert_eq!((reading.records.len(), reading.length, reading.torn), (2, two, length - two), "{length}");
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_is_damage() {
+        let whole = lines(3);
+        for at in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            // Without its line break the last line is torn rather than changed.
+            assert!(read(&changed).is_err() || at == whole.len() - 1, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_gone_added_or_moved_is_damage() {
+        let whole = lines(4);
+        let all: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
+        let told = |order: &[usize]| {
+            let bytes: Vec<u8> = order.iter().flat_map(|at| all[*at].to_vec()).collect();
+            read(&bytes).map(|_| ()).map_err(|damage| damage.record)
+        };
+        assert_eq!(told(&[0, 1, 2, 3]), Ok(()));
+        assert_eq!(told(&[0, 2, 3]), Err(2));
+        assert_eq!(told(&[1, 2, 3]), Err(1));
+        assert_eq!(told(&[0, 1, 1, 2]), Err(3));
+        assert_eq!(told(&[0, 2, 1, 3]), Err(2));
+    }
+
+    #[test]
+    fn a_line_made_again_with_its_own_crc_breaks_the_chain_after_it() {
+        let whole = lines(2);
+        let mut forged =
+            Chain::default().link(SystemTime::UNIX_EPOCH, &Record::Warning { message: "another".into() }, |text| text);
+        forged.extend_from_slice(&whole[lines(1).len()..]);
+        assert_eq!(read(&forged).unwrap_err().record, 2);
+    }
 }

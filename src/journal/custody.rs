@@ -36,6 +36,10 @@ impl Vault {
         }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether the run's key is there, so that what is sealed can be opened by whoever can unwrap it.
     pub fn is_there(folder: &Path) -> bool {
         folder.join(KEY).exists()
@@ -66,7 +70,9 @@ impl Vault {
         let keeper = self.keeper.as_ref().ok_or("nothing here can unwrap the run's key")?;
         let path = self.folder.join(KEY);
         let text = std::fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("the run's key {} is gone: what is sealed can be opened by nobody", path.display()),
+            io::ErrorKind::NotFound => {
+                format!("the run's key {} is gone: what is sealed can be opened by nobody", path.display())
+            }
             _ => format!("the run's key {} cannot be read: {error}", path.display()),
         })?;
         let wrapped: Wrapped = serde_json::from_slice(&text)
@@ -90,14 +96,17 @@ impl Vault {
         let unproven = |what: &str, error: &dyn std::fmt::Display| {
             format!("a secret that is shown once could not be kept: {what}: {error}")
         };
-        let key = RunKey::generate().map_err(|error| unproven("no key can be made", &error))?;
+        let key = RunKey::new().map_err(|error| unproven("no key can be made", &error))?;
         let wrapped =
             keeper.wrap(&self.run, &key).map_err(|error| unproven("the run's key cannot be wrapped", &error))?;
         let text = serde_json::to_vec(&wrapped).unwrap_or_default();
         let write = |name: &str, bytes: &[u8]| {
-            write_durably(&self.folder, name, bytes).map_err(|error| unproven(&format!("{name} cannot be written"), &error))
+            write_durably(&self.folder, name, bytes)
+                .map_err(|error| unproven(&format!("{name} cannot be written"), &error))
         };
-        let probe = key.seal(&self.run, PROBE, PROBE, PROBE.as_bytes());
+        let probe = key
+            .seal(&self.run, PROBE, PROBE, PROBE.as_bytes())
+            .map_err(|error| unproven("nothing can be sealed", &error))?;
         write(PROBE, probe.as_bytes())?;
         write(KEY, &text)?;
         let proven = self.read_back(keeper, &key);
@@ -107,7 +116,7 @@ impl Vault {
             return Err(unproven("what was sealed cannot be opened again", &error));
         }
         let _ = self.key.set(key);
-        Ok(Proof::Now { keeper: keeper.kind().into() })
+        Ok(Proof::Now { keeper: format!("{:?}", keeper.kind()).to_lowercase() })
     }
 
     fn read_back(&self, keeper: &Keeper, key: &RunKey) -> Result<(), String> {
@@ -117,8 +126,8 @@ impl Vault {
             Ok(_) => Err("it is not what was sealed".to_string()),
             Err(error) => Err(error.to_string()),
         };
-        // Whoever can only wrap (a team's public keys) cannot be put to that proof; the key itself can.
-        if keeper.can_unwrap() { open(&self.unwrap()?) } else { open(key) }
+        // The others have shown it when they wrapped: nobody is asked for a passphrase twice, or has a token touched.
+        if matches!(keeper, Keeper::File(_)) { open(&self.unwrap()?) } else { open(key) }
     }
 
     /// Destroys the run's key: nothing opens what is sealed from then on. Whether there was one.
@@ -131,7 +140,8 @@ impl Vault {
         };
         // Not that every disk would forget what was there; but what costs nothing is done.
         if let Ok(mut file) = OpenOptions::new().write(true).open(&path) {
-            let _ = file.write_all(&vec![0; usize::try_from(length).unwrap_or_default()]).and_then(|()| file.sync_all());
+            let _ =
+                file.write_all(&vec![0; usize::try_from(length).unwrap_or_default()]).and_then(|()| file.sync_all());
         }
         std::fs::remove_file(&path)?;
         sync_folder(folder)?;

@@ -109,9 +109,7 @@ impl State {
         match meant.as_slice() {
             [] => Err(NoRun::Unknown(text)),
             [id] => Ok(folder(id)),
-            many => {
-                Err(NoRun::Ambiguous { text, among: many.iter().take(5).map(|id| format!("`{id}`")).collect() })
-            }
+            many => Err(NoRun::Ambiguous { text, among: many.iter().take(5).map(|id| format!("`{id}`")).collect() }),
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn open_value(value: &Value) -> Kept {
 
 impl Sealer<'_> {
     /// A value that nobody may read without the run's key. `step` and `name` say of which place it is.
-    pub fn close(&self, step: &str, name: &str, value: &Value) -> Kept {
+    pub fn close(&self, step: &str, name: &str, value: &Value) -> Result<Kept, String> {
         let marks = value.marks().iter().map(|(pointer, taint)| {
             let origins = taint.origins().map(|origin| OriginForm {
                 name: origin.name.clone(),
@@ -67,12 +67,12 @@ impl Sealer<'_> {
         };
         // A line goes through the masker; ciphertext that looked like a secret by chance would be spoilt by it.
         let sealed = loop {
-            let sealed = self.key.seal(self.run, step, name, &text);
+            let sealed = self.key.seal(self.run, step, name, &text).map_err(|error| error.to_string())?;
             if !self.masker.contains_secret(sealed.as_bytes()) {
                 break sealed;
             }
         };
-        Kept { json, sealed: Some(sealed) }
+        Ok(Kept { json, sealed: Some(sealed) })
     }
 
     pub fn open(&self, step: &str, name: &str, sealed: &str) -> Result<Value, String> {
@@ -242,11 +242,7 @@ pub fn word(decision: &Decision) -> Option<(Word, &str, Option<&str>, &[(String,
     })
 }
 
-pub fn decision_again(
-    record: &record::DecisionRecord,
-    at: SystemTime,
-    answers: Vec<(String, Value)>,
-) -> Decision {
+pub fn decision_again(record: &record::DecisionRecord, at: SystemTime, answers: Vec<(String, Value)>) -> Decision {
     let by = record.by.clone();
     match record.what {
         Word::Approved => Decision::Approved { by, at, reason: record.reason.clone() },
@@ -310,12 +306,9 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
                 failure: why,
             })
         }
-        RunEvent::StepSkipped { key, title, depth, reason, .. } => Record::StepSkipped {
-            step: key.to_string(),
-            title: title.clone(),
-            depth: *depth,
-            reason: reason.clone(),
-        },
+        RunEvent::StepSkipped { key, title, depth, reason, .. } => {
+            Record::StepSkipped { step: key.to_string(), title: title.clone(), depth: *depth, reason: reason.clone() }
+        }
         RunEvent::Warning { message } => Record::Warning { message: message.clone() },
         RunEvent::RunFinished(finished) => Record::RunFinished(record::RunFinished {
             outcome: finished.outcome,

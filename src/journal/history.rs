@@ -4,7 +4,8 @@
 use super::chain::Damage;
 use super::form;
 use super::record::{
-    AttemptFinished, AttemptOutcome, Capture, DecisionRecord, Playbook, Record, RunFinished, RunStarted, StepOutcome, Word,
+    AttemptFinished, AttemptOutcome, Capture, DecisionRecord, Playbook, Record, RunFinished, RunStarted, StepOutcome,
+    Word,
 };
 use crate::ledger::{Moment, Policy};
 use std::collections::{HashMap, HashSet};
@@ -262,7 +263,9 @@ impl History {
                 // A person's word, and what became of the step that it was given for.
                 None => match self.decisions.get(&key) {
                     Some((_, _, decision)) if decision.what == Word::Declined => true,
-                    _ => matches!(self.finished.get(step), Some((own, outcome)) if *own < round && *outcome != StepOutcome::Passed),
+                    _ => {
+                        matches!(self.finished.get(step), Some((own, outcome)) if *own < round && *outcome != StepOutcome::Passed)
+                    }
                 },
             };
             return if again { last + 1 } else { last };
@@ -295,9 +298,17 @@ impl History {
 
     /// Steps and parts of them that have passed, for judging a playbook that was changed since.
     pub fn passed(&self) -> Vec<String> {
-        let attempts = self.attempts.iter().filter(|(_, past)| past.finished.as_ref().is_some_and(|finished| finished.outcome == AttemptOutcome::Passed) || past.finished.is_none());
+        let attempts = self.attempts.iter().filter(|(_, past)| {
+            past.finished.as_ref().is_some_and(|finished| finished.outcome == AttemptOutcome::Passed)
+                || past.finished.is_none()
+        });
         let mut keys: Vec<String> = attempts.map(|(key, _)| key.clone()).collect();
-        keys.extend(self.finished.iter().filter(|(_, (_, outcome))| *outcome == StepOutcome::Passed).map(|(key, _)| key.clone()));
+        keys.extend(
+            self.finished
+                .iter()
+                .filter(|(_, (_, outcome))| *outcome == StepOutcome::Passed)
+                .map(|(key, _)| key.clone()),
+        );
         keys.sort();
         keys.dedup();
         keys

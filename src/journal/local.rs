@@ -7,13 +7,15 @@ use super::history::History;
 use super::lock::{Claim, Ended, Held, Holds, Locks};
 use super::record::{self, AttemptStarted, Capture, Kept, Record};
 use super::writer::Journal;
+use crate::digest::sha256_hex;
 use crate::event::{RunEvent, RunOutcome, StepKey};
-use crate::ledger::{Ask, Call, Decided, Decision, Effect, Ledger, Moment, Person, Policy, Recall, Recorded, Stop, perform};
+use crate::ledger::{
+    Ask, Call, Decided, Decision, Effect, Ledger, Moment, Person, Policy, Recall, Recorded, Stop, perform,
+};
 use crate::playbook::document::InputType;
 use crate::secret::Masker;
 use crate::value::Value;
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
@@ -66,7 +68,7 @@ impl<P> Local<P> {
 
     fn keep(&self, step: &str, name: &str, value: &Value, private: bool) -> Result<Kept, String> {
         if private || form::is_private(value, &self.masker) {
-            return Ok(self.sealer()?.close(step, name, value));
+            return self.sealer()?.close(step, name, value);
         }
         Ok(form::open_value(value))
     }
@@ -105,6 +107,16 @@ impl<P> Local<P> {
     /// Why the run can no longer be remembered, if so.
     pub fn lost(&self) -> Option<String> {
         self.live.lost.borrow().clone()
+    }
+
+    fn held(&self) -> Vec<String> {
+        let mut names = self.history.holds();
+        for name in self.live.custody.borrow().iter() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
     }
 
     fn hold(&self, values: &[(String, Value)]) {
@@ -166,7 +178,7 @@ impl<P> Local<P> {
         self.journal.give_back();
         if let Some(held) = self.live.held.borrow_mut().take() {
             let ended = if passed { Ended::Passed } else { Ended::Failed };
-            let _ = held.release(ended, !passed && !self.holds().is_empty());
+            let _ = held.release(ended, !passed && !self.held().is_empty());
         }
     }
 
@@ -213,8 +225,7 @@ impl<P: Person> Ledger for Local<P> {
             self.prove().map_err(Stop::Unproven)?;
         }
         if call.policy != Policy::Read {
-            let intent =
-                AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
+            let intent = AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
             self.journal.note(SystemTime::now(), &Record::AttemptStarted(intent));
             self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
         }
@@ -271,12 +282,8 @@ impl<P: Person> Ledger for Local<P> {
     }
 
     fn chance(&self, key: &StepKey) -> f64 {
-        let mut hash = Sha256::new();
-        hash.update(self.history.run.run.as_bytes());
-        hash.update([0]);
-        hash.update(key.as_str().as_bytes());
-        let digest: [u8; 32] = hash.finalize().into();
-        f64::from(u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]])) / f64::from(u32::MAX)
+        let digest = sha256_hex(format!("{} {key}", self.history.run.run).as_bytes());
+        f64::from(u32::from_str_radix(&digest[..8], 16).unwrap_or_default()) / f64::from(u32::MAX)
     }
 
     fn round(&self) -> u32 {
@@ -310,13 +317,11 @@ impl<P: Person> Ledger for Local<P> {
     }
 
     fn holds(&self) -> Vec<String> {
-        let mut names = self.history.holds();
-        for name in self.live.custody.borrow().iter() {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-        names
+        self.held()
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
     }
 
     fn run_id(&self) -> &str {

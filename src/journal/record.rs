@@ -111,15 +111,14 @@ pub struct Playbook {
     /// Lower hex SHA-256 of the plan: its files, and how they are walked.
     pub digest: String,
     pub files: Vec<PlaybookFile>,
+    /// Paths as they were asked for, and the path of the file that was found there.
+    pub found: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlaybookFile {
-    /// Absolute path where it was read.
+    /// Absolute path where it was read, without symbolic links.
     pub path: String,
-    /// Other absolute paths under which it was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
     /// Name of the copy in the run's folder `playbook/`.
     pub copy: String,
     /// Lower hex.
@@ -359,5 +358,8 @@ fn is_false(value: &bool) -> bool {
 /// The JSON Schema of one line.
 pub fn journal_schema() -> Json {
     let generator = schemars::generate::SchemaSettings::draft2020_12().into_generator();
-    serde_json::to_value(generator.into_root_schema_for::<Line>()).unwrap_or_default()
+    let mut schema = serde_json::to_value(generator.into_root_schema_for::<Line>()).unwrap_or_default();
+    schema["$id"] = Json::from(format!("urn:runbook:journal:{FORMAT}"));
+    schema["title"] = Json::from(format!("Line of a journal of `runbook`, format {FORMAT}"));
+    schema
 }

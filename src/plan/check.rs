@@ -14,7 +14,7 @@ mod steps;
 use super::permissions::Permissions;
 use super::{Plan, StepId};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
-use crate::playbook::{Loaded, load};
+use crate::playbook::{Loaded, Recording, Texts, load_for};
 use crate::query::Query;
 use crate::source::{Part, Place, Source};
 use crate::template::{Expression, Template};
@@ -35,23 +35,39 @@ const LARGE: usize = 256 << 10;
 pub struct Checked {
     pub plan: Arc<Plan>,
     pub warnings: Vec<Diagnostic>,
+    /// The files that the plan was made of, and how they were found: playbooks and schemas, the entry first.
+    pub recording: Recording,
+    /// What the plan was made of, in 64 hexadecimal digits ([`super::made_of::digest`]).
+    pub digest: String,
 }
 
-/// Reads and judges a playbook with all that it extends and uses.
+/// Reads and judges a playbook on disk with all that it extends and uses.
 ///
 /// # Errors
 /// All mistakes of all its files, errors and warnings, in the order in which they stand.
 pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
-    let loaded = load(path)?;
+    check_texts(path, &Texts::disk())
+}
+
+/// As [`check`], with files looked up in `texts`, which is for this playbook alone and is emptied into
+/// [`Checked::recording`]. In a recording, `path` is its `entry`.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_texts(path: &Path, texts: &Texts) -> Result<Checked, Vec<Diagnostic>> {
+    let loaded = load_for(path, None, texts)?;
+    let entry = loaded.entry.path.clone();
     let large = loaded.source.text.len() > LARGE;
     give_back(large);
     let mut shelf = Shelf::default();
-    let (plan, found) = judge(loaded, &mut shelf);
+    let (plan, found) = judge(loaded, &mut shelf, texts);
     give_back(large);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         Err(found)
     } else {
-        Ok(Checked { plan: Arc::new(plan), warnings: found })
+        let recording = texts.take_recording(&entry);
+        let digest = super::made_of::digest(&recording);
+        Ok(Checked { plan: Arc::new(plan), warnings: found, recording, digest })
     }
 }
 
@@ -77,6 +93,7 @@ struct Shelf {
 struct Judge<'a> {
     source: Arc<Source>,
     shelf: &'a mut Shelf,
+    texts: &'a Texts,
     found: Vec<Diagnostic>,
     scope: Scope,
     permissions: Arc<Permissions>,
@@ -93,12 +110,13 @@ struct Judge<'a> {
     used: flow::Used,
 }
 
-fn judge(mut loaded: Loaded, shelf: &mut Shelf) -> (Plan, Vec<Diagnostic>) {
+fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Diagnostic>) {
     shelf.open.push(loaded.source.path.clone());
     let root = loaded.root();
     let mut judge = Judge {
         source: loaded.source.clone(),
         shelf,
+        texts,
         found: Vec::new(),
         scope: Scope::default(),
         permissions: Arc::default(),

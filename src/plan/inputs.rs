@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of where values come from; messages never hold a secret's value.
 
 use super::Input;
+use crate::playbook::Texts;
 use crate::playbook::document::InputType;
 use crate::secret::Secret;
 use crate::value::shape_of;
@@ -15,6 +16,11 @@ pub fn from_text(input: &Input, text: &str) -> Result<Json, String> {
 
 /// The value as the input's type, or what is wrong with it.
 pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
+    judge_in(input, json, &Texts::disk())
+}
+
+/// As [`judge`], for a value that stands in a playbook: where it names a file, that one is looked up in `texts`.
+pub fn judge_in(input: &Input, json: &Json, texts: &Texts) -> Result<Json, String> {
     if input.kind == InputType::Secret && !json.is_string() {
         // Not even its shape is told: that has keys in it.
         let found = match json {
@@ -24,7 +30,7 @@ pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
         };
         return Err(format!("it is {found}, and should be a string"));
     }
-    let json = typed(input.kind, json)?;
+    let json = typed(input.kind, json, texts)?;
     if input.kind == InputType::Secret {
         let text = json.as_str().unwrap_or_default().to_string();
         if let Some(fault) = Secret::new(text.clone()).fault() {
@@ -52,7 +58,7 @@ pub fn judge(input: &Input, json: &Json) -> Result<Json, String> {
     let Json::Array(items) = json else { return Ok(json) };
     let mut judged = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let item = typed(rule.kind, item)
+        let item = typed(rule.kind, item, texts)
             .and_then(|item| choices(&item, rule.one_of.as_deref()).map(|()| item))
             .map_err(|fault| format!("item {}: {fault}", index + 1))?;
         if let (Some(pattern), Json::String(text)) = (&rule.pattern, &item)
@@ -104,7 +110,7 @@ fn described(json: &Json) -> String {
     }
 }
 
-fn typed(kind: InputType, json: &Json) -> Result<Json, String> {
+fn typed(kind: InputType, json: &Json, texts: &Texts) -> Result<Json, String> {
     let wrong = |wanted: &str| Err(format!("it is {}, and should be {wanted}", described(json)));
     match (kind, json) {
         (InputType::String | InputType::Secret, Json::String(_)) => Ok(json.clone()),
@@ -124,10 +130,9 @@ fn typed(kind: InputType, json: &Json) -> Result<Json, String> {
         (InputType::Object, _) => wrong("an object"),
         (InputType::File, Json::String(text)) => {
             let path = std::path::Path::new(text);
-            let absolute = path.canonicalize().map_err(|error| format!("the file `{text}` cannot be used: {error}"))?;
-            if !absolute.is_file() {
-                return Err(format!("`{text}` is not a file"));
-            }
+            let found = texts.canonical_file(path);
+            let found = found.map_err(|error| format!("the file `{text}` cannot be used: {error}"))?;
+            let absolute = found.ok_or_else(|| format!("`{text}` is not a file"))?;
             Ok(Json::String(absolute.display().to_string()))
         }
         (InputType::File, _) => wrong("the path of a file"),

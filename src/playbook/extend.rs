@@ -2,7 +2,7 @@
 
 use super::document::{Named, Playbook, Step};
 use super::schema::{self, VARIANT_KEYS};
-use super::{read, shape};
+use super::{Texts, read, shape};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source};
 use serde::Deserialize;
@@ -48,20 +48,21 @@ fn root(source: &Arc<Source>) -> Place {
     Place { source: source.clone(), route: Route::root() }
 }
 
-/// Reads a playbook and all that it extends. Every mistake of form is told at once.
+/// Reads a playbook and all that it extends, from disk. Every mistake of form is told at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_for(path, None)
+    load_for(path, None, &Texts::disk())
 }
 
-/// As [`load`]; `asked` is the place that names the file (`use: …`), and is pointed at where there is none.
-pub fn load_for(path: &Path, asked: Option<&Place>) -> Result<Loaded, Vec<Diagnostic>> {
+/// As [`load`], with files looked up in `texts`; `asked` is the place that names the file (`use: …`), and is pointed
+/// at where there is none.
+pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut chain: Vec<(Json, Arc<Source>)> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
     let mut asked: Option<Place> = asked.cloned();
     let mut next = path.to_path_buf();
     loop {
-        let read = read::open(&next, asked.as_ref()).and_then(|source| Ok((read::json(&source)?, source)));
+        let read = read::open(&next, asked.as_ref(), texts).and_then(|source| Ok((read::json(&source)?, source)));
         let (json, source) = match read {
             Ok(read) => read,
             Err(more) => {
@@ -70,14 +71,14 @@ pub fn load_for(path: &Path, asked: Option<&Place>) -> Result<Loaded, Vec<Diagno
             }
         };
         let place = root(&source);
-        seen.push(source.path.canonicalize().unwrap_or_else(|_| source.path.clone()));
+        seen.push(texts.canonical(&source.path).unwrap_or_else(|_| source.path.clone()));
         mistakes.extend(shape::walk(&json, &schema::schema_of::<Playbook>(), &place));
         form(&json, &source, &mut mistakes);
         let base = json["extends"].as_str().map(|base| source.folder().join(base));
         let place = place.key("extends");
         chain.push((json, source));
         let Some(base) = base else { break };
-        if base.canonicalize().is_ok_and(|base| seen.contains(&base)) {
+        if texts.canonical(&base).is_ok_and(|base| seen.contains(&base)) {
             let message = "this playbook extends itself, directly or through others";
             let told = Diagnostic::error("extends-cycle", message, &place).note(circle(&chain));
             mistakes.push(told.help("the innermost playbook of a chain has `steps`, and no `extends`"));

@@ -1,7 +1,8 @@
 //! Owns reading our YAML files: from a path through the gate to a type, with every mistake of form at its place.
 //! Deliberately knows no key but by the types; variants are laid over their bases in `extend`.
 
-use super::{gate, schema, shape, spans, syntax};
+use super::texts::Unread;
+use super::{Texts, gate, schema, shape, spans, syntax};
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::source::{Part, Place, Route, Source};
 use schemars::JsonSchema;
@@ -15,7 +16,7 @@ const STEPS: usize = 20_000;
 
 /// Reads any YAML file of ours (a world, an inputs file) through the strict gate.
 pub fn read_yaml<T: DeserializeOwned + JsonSchema>(path: &Path) -> Result<(T, Arc<Source>), Vec<Diagnostic>> {
-    let source = open(path, None)?;
+    let source = open(path, None, &Texts::disk())?;
     let root = Place { source: source.clone(), route: Route::root() };
     let document = part(&json(&source)?, &root)?;
     Ok((document, source))
@@ -31,25 +32,22 @@ pub fn part<T: DeserializeOwned + JsonSchema>(json: &Json, place: &Place) -> Res
 }
 
 /// The file's text, if it is one that the gate may look at. `asked` is where another file names it.
-pub fn open(path: &Path, asked: Option<&Place>) -> Result<Arc<Source>, Vec<Diagnostic>> {
-    let path = tidy(path);
+pub fn open(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Arc<Source>, Vec<Diagnostic>> {
+    let path = tidy(path, texts);
     let empty = Source::new(&path, String::new(), spans::index);
     let at = asked.cloned().unwrap_or(Place { source: empty.clone(), route: Route::root() });
     let refuse = |code, message: String| Diagnostic::error(code, message, &at);
     let name = &empty.name;
-    let metadata = std::fs::metadata(&path).map_err(|error| vec![unreadable(&path, name, &error, &at)])?;
-    if metadata.is_dir() {
-        let told = refuse("file-not-found", format!("`{name}` is a folder, not a file"));
-        return Err(vec![suggest(told, &path, "")]);
-    }
-    let bytes = match metadata.len() <= gate::SIZE as u64 {
-        true => read_at_most(&path).map_err(|error| vec![unreadable(&path, name, &error, &at)])?,
-        false => None,
-    };
-    let Some(mut bytes) = bytes else {
-        let told = refuse("file-too-large", format!("`{name}` is larger than {} MiB", gate::SIZE >> 20));
-        return Err(vec![told.help("split the playbook: `use:` runs another one as a step")]);
-    };
+    let mut bytes = texts.read(&path).map_err(|why| {
+        vec![match why {
+            Unread::Failed(error) => unreadable(&path, name, &error, &at, texts),
+            Unread::Folder => {
+                suggest(refuse("file-not-found", format!("`{name}` is a folder, not a file")), &path, "", texts)
+            }
+            Unread::TooLarge => refuse("file-too-large", format!("`{name}` is larger than {} MiB", gate::SIZE >> 20))
+                .help("split the playbook: `use:` runs another one as a step"),
+        }]
+    })?;
     if bytes.starts_with(b"\xef\xbb\xbf") {
         bytes.drain(..3); // A byte order mark says nothing, and would shift every column of the first line.
     }
@@ -67,35 +65,25 @@ pub fn open(path: &Path, asked: Option<&Place>) -> Result<Arc<Source>, Vec<Diagn
     }
 }
 
-/// The file's bytes; `None` when it is larger than a file may be. A pipe or device says nothing of its size beforehand.
-fn read_at_most(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(gate::SIZE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= gate::SIZE).then_some(bytes))
-}
-
-fn unreadable(path: &Path, name: &str, error: &std::io::Error, at: &Place) -> Diagnostic {
+fn unreadable(path: &Path, name: &str, error: &std::io::Error, at: &Place, texts: &Texts) -> Diagnostic {
     match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
             let told = Diagnostic::error("file-not-found", format!("there is no file `{name}`"), at);
             let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            suggest(told, path.parent().unwrap_or(Path::new(".")), &wanted)
+            suggest(told, path.parent().unwrap_or(Path::new(".")), &wanted, texts)
         }
         _ => Diagnostic::error("file-unreadable", format!("`{name}` cannot be read: {error}"), at),
     }
 }
 
 /// Adds the file of `folder` whose name is nearest to `wanted`, or which YAML files there are.
-fn suggest(told: Diagnostic, folder: &Path, wanted: &str) -> Diagnostic {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return match folder.exists() {
+fn suggest(told: Diagnostic, folder: &Path, wanted: &str, texts: &Texts) -> Diagnostic {
+    let Some(mut names) = texts.names(folder) else {
+        return match texts.is_there(folder) {
             true => told,
             false => told.help(format!("there is no folder `{}` either", folder.display())),
         };
     };
-    let mut names: Vec<String> =
-        entries.take(10_000).flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.retain(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
     names.sort();
     let stem = |name: &'_ str| name.rsplit_once('.').map_or(name.to_string(), |(stem, _)| stem.to_string());
@@ -113,7 +101,7 @@ fn suggest(told: Diagnostic, folder: &Path, wanted: &str) -> Diagnostic {
 }
 
 /// An absolute path; without `..` where that leads to the same file.
-fn tidy(path: &Path) -> PathBuf {
+fn tidy(path: &Path, texts: &Texts) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     if !absolute.components().any(|part| part.as_os_str() == "..") {
         return absolute;
@@ -125,7 +113,7 @@ fn tidy(path: &Path) -> PathBuf {
             false => short.push(part),
         }
     }
-    match (absolute.canonicalize(), short.canonicalize()) {
+    match (texts.canonical(&absolute), texts.canonical(&short)) {
         (Ok(one), Ok(other)) if one == other => short,
         (Err(_), Err(_)) => short,
         _ => absolute,

@@ -64,11 +64,11 @@ impl Human {
         let width = TITLE_WIDTH.saturating_sub(indent.len());
         let fill = " ".repeat(width.saturating_sub(step.title.chars().count()));
         let detail = neutral(&details.join("  ")).replace('\n', " ");
+        let took = if step.before { "before".to_string() } else { show(step.duration) };
         let line = format!(
-            "{indent}{} {}{fill} {:>8}  {}",
+            "{indent}{} {}{fill} {took:>8}  {}",
             self.mark(&step.outcome),
             neutral(&step.title),
-            show(step.duration),
             self.out.paint("2", &detail)
         );
         self.print(line.trim_end());

@@ -34,7 +34,7 @@ fn form(event: &RunEvent) -> Value {
         RunEvent::RunStarted(started) => json!({
             "event": "run-started", "format": FORMAT, "run": started.run_id, "playbook": started.playbook,
             "title": started.title, "actor": started.actor, "world": started.world, "dry_run": started.dry_run,
-            "steps": started.steps, "lock": started.lock,
+            "steps": started.steps, "lock": started.lock, "round": started.round,
             "inputs": started.inputs.iter().cloned().collect::<serde_json::Map<_, _>>(),
         }),
         RunEvent::SectionStarted(section) => {
@@ -56,7 +56,7 @@ fn form(event: &RunEvent) -> Value {
             };
             json!({
                 "event": "step-finished", "step": step.key.as_str(), "title": step.title, "outcome": outcome,
-                "attempts": step.attempts, "duration_ms": millis(step.duration), "detail": step.detail,
+                "attempts": step.attempts, "duration_ms": millis(step.duration), "detail": step.detail, "before": step.before,
                 "captures": step.captures.iter().cloned().collect::<serde_json::Map<_, _>>(), "failure": failure,
             })
         }
@@ -91,7 +91,7 @@ fn form(event: &RunEvent) -> Value {
                 "took_ms": interval.took.map(millis), "budget_ms": interval.budget.map(millis),
             })).collect::<Vec<_>>(),
             "outputs": finished.outputs.iter().cloned().collect::<serde_json::Map<_, _>>(),
-            "warnings": finished.warnings,
+            "warnings": finished.warnings, "custody": finished.custody, "resume": finished.resume,
         }),
     }
 }

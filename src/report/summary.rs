@@ -10,6 +10,9 @@ pub fn opening(started: &RunStarted, out: &Out) -> String {
     let title = started.title.as_ref().map(|title| format!(": {title}")).unwrap_or_default();
     lines.push(format!("{}{title}", out.paint("1", &started.playbook)));
     let mut facts = vec![format!("run {}", started.run_id), format!("by {}", started.actor)];
+    if started.round > 1 {
+        facts.push(format!("resumed, round {}", started.round));
+    }
     if let Some(world) = &started.world {
         facts.push(format!("in the world at {world}, nothing real is touched"));
     }
@@ -61,6 +64,17 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
         list(&mut lines, "why", why);
         let help: Vec<String> = finished.failures.iter().flat_map(|(_, failure)| failure.help.clone()).collect();
         list(&mut lines, "what to do next", help.into_iter());
+        if let Some(run) = &finished.resume {
+            if !finished.custody.is_empty() {
+                let held = finished.custody.iter().map(|name| {
+                    format!(
+                        "`{name}`: `runbook reveal {run} {name}` hands it to you, `runbook discard {run}` destroys it"
+                    )
+                });
+                list(&mut lines, "this run keeps", held);
+            }
+            lines.push(format!("to go on: runbook resume {run}"));
+        }
         for (heading, text) in [("by hand", &finished.by_hand), ("the way back", &finished.rollback)] {
             if let Some(text) = text {
                 lines.push(format!("{heading}:"));

@@ -4,7 +4,6 @@
 use super::convert;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use sha2::Digest;
 use std::cell::RefCell;
 use tera::{ArgFromValue, Error, Kwargs, State, Tera, TeraResult, Value};
 
@@ -118,8 +117,7 @@ pub fn register(tera: &mut Tera) {
     });
     tera.register_filter("b64decode", |value: &str, _: Kwargs, _: &State| b64decode(value));
     tera.register_filter("sha256", |value: &Value, _: Kwargs, _: &State| -> TeraResult<String> {
-        let digest = sha2::Sha256::digest(plain_text(value)?.as_bytes());
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(crate::digest::sha256_hex(plain_text(value)?.as_bytes()))
     });
     tera.register_filter("json", |value: &Value, options: Kwargs, _: &State| -> TeraResult<String> {
         defined(value)?;

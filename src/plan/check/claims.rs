@@ -224,14 +224,15 @@ impl Judge<'_> {
 
     fn schema(&mut self, file: &str, place: &Place) -> Option<Claim> {
         let path = self.allowed_file(&self.source.folder().join(file), place, "the schema")?;
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let read = self.texts.read(&path).map_err(std::io::Error::from);
+        let bytes = match read {
+            Ok(bytes) => bytes,
             Err(error) => {
                 self.tell(Diagnostic::error("file-not-found", format!("the schema cannot be read: {error}"), place));
                 return None;
             }
         };
-        let judged = serde_json::from_str::<Json>(&text)
+        let judged = serde_json::from_slice::<Json>(&bytes)
             .map_err(|error| format!("`{file}` is not JSON: {error}"))
             .and_then(|json| {
                 super::super::schema::judge(&json)

@@ -207,17 +207,13 @@ impl Judge<'_> {
     /// A file that a playbook names: it has to lie below the folder tree of the playbooks.
     pub fn allowed_file(&mut self, file: &Path, place: &Place, what: &str) -> Option<PathBuf> {
         let root = self.shelf.open.first().and_then(|first| first.parent()).unwrap_or(Path::new(".")).to_path_buf();
-        let found = match file.canonicalize() {
+        let found = match self.texts.canonical(file) {
             Ok(found) => found,
             Err(error) => {
                 let mut diagnostic =
                     Diagnostic::error("file-not-found", format!("{what} is not there: {error}"), place);
                 if let (Some(name), Some(folder)) = (file.file_name().and_then(|name| name.to_str()), file.parent()) {
-                    let names: Vec<String> = std::fs::read_dir(folder)
-                        .map(|entries| {
-                            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect()
-                        })
-                        .unwrap_or_default();
+                    let names = self.texts.names(folder).unwrap_or_default();
                     if let Some(near) = crate::diagnostic::nearest(name, names.iter().map(String::as_str)) {
                         diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
                     }
@@ -226,7 +222,7 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let root = root.canonicalize().unwrap_or(root);
+        let root = self.texts.canonical(&root).unwrap_or(root);
         // Teams keep folders of their own below `playbooks/` and share its modules.
         let root = root.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&root);
         if !found.starts_with(root) {

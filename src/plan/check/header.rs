@@ -107,7 +107,7 @@ impl Judge<'_> {
                         )
                         .help("take it from `env`, `command`, `file` or `prompt`; `default: null` makes it optional"),
                     );
-                } else if let Err(fault) = inputs::judge(&input, default) {
+                } else if let Err(fault) = inputs::judge_in(&input, default, self.texts) {
                     self.tell(Diagnostic::error(
                         "bad-default",
                         format!("the default of `{name}`: {fault}"),
@@ -141,7 +141,7 @@ impl Judge<'_> {
                             .help("a variant fixes public inputs only"),
                     );
                 }
-                Some(input) => match inputs::judge(input, value) {
+                Some(input) => match inputs::judge_in(input, value, self.texts) {
                     Ok(value) => input.fixed = Some(value),
                     Err(fault) if value.is_null() && input.default.as_ref().is_some_and(Json::is_null) => {
                         let _ = fault;

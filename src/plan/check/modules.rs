@@ -64,7 +64,7 @@ impl Judge<'_> {
             let Some(input) = plan.inputs.iter().find(|input| input.name == *name) else { continue };
             if let Some(literal) = template.as_literal()
                 && !(literal.is_null() && input.default.as_ref().is_some_and(Json::is_null))
-                && let Err(fault) = crate::plan::inputs::judge(input, literal)
+                && let Err(fault) = crate::plan::inputs::judge_in(input, literal, self.texts)
             {
                 self.tell(Diagnostic::error("bad-input", format!("`{name}`: {fault}"), &with_place.key(name)));
             }
@@ -120,7 +120,7 @@ impl Judge<'_> {
             ));
             return None;
         }
-        let plan = match load_for(&file, Some(at)) {
+        let plan = match load_for(&file, Some(at), self.texts) {
             Err(found) => {
                 self.found.extend(found);
                 self.tell(Diagnostic::error(
@@ -131,7 +131,7 @@ impl Judge<'_> {
                 None
             }
             Ok(loaded) => {
-                let (plan, found) = judge(loaded, self.shelf);
+                let (plan, found) = judge(loaded, self.shelf, self.texts);
                 let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
                 self.found.extend(found);
                 if broken {

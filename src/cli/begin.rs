@@ -1,0 +1,252 @@
+//! Owns beginning to remember: a run's folder, the copies of its playbook, the first record; and going on with one.
+
+use super::config::Config;
+use super::inputs::{From, Recorded, Resolved};
+use super::person::Operator;
+use crate::digest::sha256_hex;
+use crate::journal::custody::{Proof, Vault, sync_folder};
+use crate::journal::folder::{RunFolder, State};
+use crate::journal::form::{self, Sealer, Sources};
+use crate::journal::history::History;
+use crate::journal::local::Local;
+use crate::journal::lock::{Locks, host};
+use crate::journal::look;
+use crate::journal::record::{self, Kept, Playbook, PlaybookFile, Process, Record, RunResumed, RunStarted};
+use crate::journal::writer::{Fault, Journal};
+use crate::plan::check::Checked;
+use crate::secret::Masker;
+use crate::value::Value;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// A run's ledger before anybody is there to answer in it.
+pub struct Begun {
+    pub journal: Journal,
+    pub history: History,
+    pub vault: Vault,
+    state: State,
+    sources: Sources,
+    take_over: bool,
+    resuming: bool,
+}
+
+impl Begun {
+    pub fn with(self, person: Operator, masker: &Masker) -> Local<Operator> {
+        let state = self.state.clone();
+        Local {
+            journal: self.journal,
+            history: self.history,
+            vault: self.vault,
+            locks: Locks::at(self.state.path()),
+            masker: masker.clone(),
+            sources: self.sources,
+            person,
+            take_over: self.take_over,
+            resuming: self.resuming,
+            holds: Box::new(move |run| look::holds(&state, run)),
+            live: crate::journal::local::Live::default(),
+        }
+    }
+}
+
+/// What is to be remembered of a new run.
+pub struct New<'a> {
+    pub checked: &'a Checked,
+    pub inputs: &'a [Resolved],
+    pub actor: &'a str,
+    pub world: Option<String>,
+    pub tags: &'a [String],
+    pub until: Option<&'a String>,
+    pub take_over: bool,
+}
+
+/// Begins a new run.
+///
+/// # Errors
+/// What is in the way; nothing of the run is left then.
+pub fn begin(new: &New<'_>, config: &Config, masker: &Masker) -> Result<Begun, String> {
+    let state = State::at(&config.state);
+    let folder = state.create()?;
+    let begun = write_first(new, config, masker, &state, &folder);
+    if begun.is_err() {
+        folder.discard();
+    }
+    begun
+}
+
+fn write_first(
+    new: &New<'_>,
+    config: &Config,
+    masker: &Masker,
+    state: &State,
+    folder: &RunFolder,
+) -> Result<Begun, String> {
+    let playbook = keep_playbook(new.checked, folder)?;
+    let vault = Vault::new(&folder.path, &folder.id, Some(config.keeper.clone()));
+    let journal = Journal::create(&folder.journal(), masker, fault()).map_err(|error| error.to_string())?;
+    let plan = &new.checked.plan;
+    let typed = new.inputs.iter().any(|input| input.value.is_secret() && input.from == From::Typed);
+    let mut proven = None;
+    if plan.captures_secrets() || typed {
+        // Before anything is done rather than before the step: what is in the way is mended more easily now.
+        if let Proof::Now { keeper } = vault.prove()? {
+            proven = Some(Record::CustodyProven { keeper });
+        }
+    }
+    let mut inputs = Vec::new();
+    for input in new.inputs {
+        inputs.push(record::Input {
+            name: input.name.clone(),
+            source: serde_json::to_value(&input.from).unwrap_or_default(),
+            value: keep_input(input, &vault, &folder.id, masker)?,
+        });
+    }
+    let run = RunStarted {
+        format: record::FORMAT,
+        program: env!("CARGO_PKG_VERSION").into(),
+        run: folder.id.clone(),
+        playbook,
+        actor: new.actor.into(),
+        process: process(),
+        world: new.world.clone(),
+        inputs,
+        tags: new.tags.to_vec(),
+        until: new.until.cloned(),
+    };
+    let now = SystemTime::now();
+    journal.note(now, &Record::RunStarted(run.clone()));
+    if let Some(record) = proven {
+        journal.note(now, &record);
+    }
+    journal.make_room().and_then(|()| journal.sync())?;
+    sync_folder(&folder.path).map_err(|error| format!("{}: {error}", folder.path.display()))?;
+    Ok(Begun {
+        journal,
+        history: History::new(run, now),
+        vault,
+        state: state.clone(),
+        sources: sources(new.checked),
+        take_over: new.take_over,
+        resuming: false,
+    })
+}
+
+/// A public input as it is; a secret that a person typed sealed, so that nobody needs to have it still.
+fn keep_input(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Result<Option<Kept>, String> {
+    let secret = input.value.is_secret();
+    if secret && input.from != From::Typed {
+        return Ok(None);
+    }
+    if !secret && !form::is_private(&input.value, masker) {
+        return Ok(Some(form::open_value(&input.value)));
+    }
+    vault.prove()?;
+    let sealer = Sealer { key: vault.key()?, run, masker };
+    sealer.close(INPUT, &input.name, &input.value).map(Some)
+}
+
+/// Under which step inputs are sealed; no step can be called so.
+const INPUT: &str = "(input)";
+
+/// The inputs as the record has them.
+///
+/// # Errors
+/// Why a sealed one cannot be opened.
+pub fn recorded_inputs(history: &History, vault: &Vault, masker: &Masker) -> Result<Vec<Recorded>, String> {
+    let mut inputs = Vec::new();
+    for input in &history.run.inputs {
+        let from: From = serde_json::from_value(input.source.clone())
+            .map_err(|_| format!("where input `{}` came from cannot be read", input.name))?;
+        let opened = match &input.value {
+            None => None,
+            Some(Kept { sealed: None, json }) => Some(Value::plain(json.clone())),
+            Some(Kept { sealed: Some(sealed), .. }) => {
+                let sealer = Sealer { key: vault.key()?, run: &history.run.run, masker };
+                Some(sealer.open(INPUT, &input.name, sealed)?)
+            }
+        };
+        let typed = opened.clone().filter(Value::is_secret);
+        let public = opened.filter(|value| !value.is_secret()).map(|value| value.expose().clone());
+        inputs.push(Recorded { name: input.name.clone(), from, public, typed });
+    }
+    Ok(inputs)
+}
+
+/// What is to be remembered of a resume.
+pub struct Again<'a> {
+    pub checked: &'a Checked,
+    pub actor: &'a str,
+    pub world: Option<String>,
+    /// It goes on with the playbook as it is now, so that is kept, too.
+    pub current: bool,
+    pub take_over: bool,
+}
+
+/// Goes on with a run.
+pub fn go_on(
+    again: &Again<'_>,
+    state: &State,
+    folder: &RunFolder,
+    journal: Journal,
+    mut history: History,
+    vault: Vault,
+) -> Result<Begun, String> {
+    let playbook = again.current.then(|| keep_playbook(again.checked, folder)).transpose()?;
+    let round = history.resume();
+    let resumed = RunResumed {
+        round,
+        actor: again.actor.into(),
+        program: env!("CARGO_PKG_VERSION").into(),
+        process: process(),
+        world: again.world.clone(),
+        playbook: playbook.clone(),
+    };
+    if let Some(playbook) = playbook {
+        history.playbook = playbook;
+    }
+    journal.note(SystemTime::now(), &Record::RunResumed(resumed));
+    journal.make_room().and_then(|()| journal.sync())?;
+    Ok(Begun {
+        journal,
+        history,
+        vault,
+        state: state.clone(),
+        sources: sources(again.checked),
+        take_over: again.take_over,
+        resuming: true,
+    })
+}
+
+/// Copies the playbook's files into the run's folder.
+fn keep_playbook(checked: &Checked, folder: &RunFolder) -> Result<Playbook, String> {
+    let text = |path: &Path| path.display().to_string();
+    let mut files = Vec::new();
+    for (path, bytes) in &checked.recording.files {
+        let sha256 = sha256_hex(bytes);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file = PlaybookFile { path: text(path), copy: format!("{}-{name}", &sha256[..12]), sha256 };
+        let kept = folder.keep(&file, bytes);
+        kept.map_err(|error| format!("the playbook cannot be copied to {}: {error}", folder.playbook().display()))?;
+        files.push(file);
+    }
+    Ok(Playbook {
+        name: checked.plan.name.clone(),
+        path: text(&checked.recording.entry),
+        digest: checked.digest.clone(),
+        files,
+        found: checked.recording.found.iter().map(|(asked, found)| (text(asked), text(found))).collect(),
+    })
+}
+
+fn sources(checked: &Checked) -> Sources {
+    checked.plan.sources().into_iter().map(|source| (source.path.clone(), source)).collect()
+}
+
+fn process() -> Process {
+    Process { host: host(), pid: std::process::id() }
+}
+
+/// A fault to rehearse, where the environment names one.
+pub fn fault() -> Option<Fault> {
+    std::env::var("RUNBOOK_FAULT").ok().as_deref().and_then(Fault::parse)
+}
