@@ -93,6 +93,9 @@ impl<'a> Story<'a> {
         let mut before = world.state().unwrap();
         (plot.stage)(&mut before);
         world.set_state(&before).unwrap();
+        // The operator has the old value in a file: what a world says it is changes with the roll.
+        let current = serde_json::json!({"current_token": plot.token.value(&before)});
+        folder.file("inputs.yaml", &current.to_string());
         for name in ["state", "config", "home", "tmp", "out"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
@@ -100,7 +103,7 @@ impl<'a> Story<'a> {
         Story { plot, world, before, played, questions, folder, mended: false, decided: None, evidence }
     }
 
-    /// All that a run may write to; the world's own file, which is full of secrets, is beside it.
+    /// All that a run may write to; what is full of secrets by itself, the world's file and the operator's, is beside it.
     pub fn places(&self) -> Vec<PathBuf> {
         ["state", "config", "home", "tmp", "out"].map(|name| self.folder.path().join(name)).into()
     }
@@ -130,6 +133,7 @@ impl<'a> Story<'a> {
             None => {
                 let playbook = shipped(&format!("{}.yaml", self.plot.token.playbook)).display().to_string();
                 arguments.splice(0..0, ["run".to_owned(), playbook]);
+                arguments.extend(["--inputs".into(), self.folder.path().join("inputs.yaml").display().to_string()]);
                 arguments.extend(self.plot.settings.iter().flat_map(|text| ["--set".to_owned(), (*text).to_owned()]));
                 // The lock of a process that died before its first record was whole.
                 if !self.played.is_empty() {
