@@ -85,9 +85,9 @@ fn write_first(
     let vault = Vault::new(&folder.path, &folder.id, Some(config.keeper.clone()));
     let journal = Journal::create(&folder.journal(), masker, fault()).map_err(|error| error.to_string())?;
     let plan = &new.checked.plan;
-    let typed = new.inputs.iter().any(|input| input.value.is_secret() && input.from == From::Typed);
+    let secret = new.inputs.iter().any(|input| input.value.is_secret());
     let mut proven = None;
-    if plan.captures_secrets() || typed {
+    if plan.captures_secrets() || secret {
         // Before anything is done rather than before the step: what is in the way is mended more easily now.
         if let Proof::Now { keeper } = vault.prove()? {
             proven = Some(Record::CustodyProven { keeper });
@@ -95,11 +95,7 @@ fn write_first(
     }
     let mut inputs = Vec::new();
     for input in new.inputs {
-        inputs.push(record::Input {
-            name: input.name.clone(),
-            source: serde_json::to_value(&input.from).unwrap_or_default(),
-            value: keep_input(input, &vault, &folder.id, masker)?,
-        });
+        inputs.push(input_record(input, &vault, &folder.id, masker)?);
     }
     let run = RunStarted {
         format: record::FORMAT,
@@ -131,18 +127,20 @@ fn write_first(
     })
 }
 
-/// A public input as it is; a secret that a person typed sealed, so that nobody needs to have it still.
+fn input_record(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Result<record::Input, String> {
+    let source = serde_json::to_value(&input.from).unwrap_or_default();
+    Ok(record::Input { name: input.name.clone(), source, value: keep_input(input, vault, run, masker)? })
+}
+
+/// A public input as it is; a secret sealed, since where it came from may be gone by then, or hold another.
 fn keep_input(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Result<Option<Kept>, String> {
-    let secret = input.value.is_secret();
-    if secret && input.from != From::Typed {
-        return Ok(None);
-    }
-    if !secret && !form::is_private(&input.value, masker) {
-        return Ok(Some(form::open_value(&input.value)));
+    if let Some(json) = input.public()
+        && !form::is_private(&input.value, masker)
+    {
+        return Ok(Some(Kept { json: json.clone(), sealed: None }));
     }
     vault.prove()?;
-    let sealer = Sealer { key: vault.key()?, run, masker };
-    sealer.close(INPUT, &input.name, &input.value).map(Some)
+    Sealer { key: vault.key()?, run, masker }.close(INPUT, &input.name, &input.value).map(Some)
 }
 
 /// Under which step inputs are sealed; no step can be called so.
@@ -165,11 +163,24 @@ pub fn recorded_inputs(history: &History, vault: &Vault, masker: &Masker) -> Res
                 Some(sealer.open(INPUT, &input.name, sealed)?)
             }
         };
-        let typed = opened.clone().filter(Value::is_secret);
+        let kept = opened.clone().filter(Value::is_secret);
         let public = opened.filter(|value| !value.is_secret()).map(|value| value.expose().clone());
-        inputs.push(Recorded { name: input.name.clone(), from, public, typed });
+        inputs.push(Recorded { name: input.name.clone(), from, public, kept });
     }
     Ok(inputs)
+}
+
+/// What the run has captured, to know it again where it has put it.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub fn captured(history: &History, vault: &Vault, masker: &Masker) -> Result<Masker, String> {
+    let captured = Masker::default();
+    for born in &history.custody.born {
+        let sealer = Sealer { key: vault.key()?, run: &history.run.run, masker };
+        sealer.open(&form::key(&born.step, born.attempt), &born.name, &born.sealed)?.teach(&captured);
+    }
+    Ok(captured)
 }
 
 /// What is to be remembered of a resume.
@@ -177,6 +188,9 @@ pub struct Again<'a> {
     pub checked: &'a Checked,
     pub actor: &'a str,
     pub world: Option<String>,
+    /// What it goes on with.
+    pub inputs: &'a [Resolved],
+    pub recorded: &'a [Recorded],
     /// It goes on with the playbook as it is now, so that is kept, too.
     pub current: bool,
     pub take_over: bool,
@@ -190,8 +204,17 @@ pub fn go_on(
     journal: Journal,
     mut history: History,
     vault: Vault,
+    masker: &Masker,
 ) -> Result<Begun, String> {
     let playbook = again.current.then(|| keep_playbook(again.checked, folder)).transpose()?;
+    let mut inputs = Vec::new();
+    for input in again.inputs {
+        let before = again.recorded.iter().find(|recorded| recorded.name == input.name);
+        let kept = before.and_then(|recorded| recorded.kept.as_ref());
+        if input.value.is_secret() && kept.is_none_or(|kept| kept.expose() != input.value.expose()) {
+            inputs.push(input_record(input, &vault, &folder.id, masker)?);
+        }
+    }
     let round = history.resume();
     let resumed = RunResumed {
         round,
@@ -199,6 +222,7 @@ pub fn go_on(
         program: env!("CARGO_PKG_VERSION").into(),
         process: process(),
         world: again.world.clone(),
+        inputs,
         playbook: playbook.clone(),
     };
     if let Some(playbook) = playbook {

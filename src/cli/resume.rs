@@ -69,14 +69,18 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
     }
     let recorded =
         begin::recorded_inputs(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
+    let captured =
+        begin::captured(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
     let given = Given { set: &arguments.set, files: &arguments.inputs };
     let inputs =
-        resolve_again(&plan, &recorded, &given, world.as_deref(), masker).map_err(|unresolved| match unresolved {
-            Unresolved::Interrupted => Exit::Interrupted,
-            Unresolved::Faults(faults) => {
-                let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
-                super::tell(&masker.mask(&list.join("\n")));
-                Exit::Mistakes
+        resolve_again(&plan, &recorded, &captured, &given, world.as_deref(), masker).map_err(|unresolved| {
+            match unresolved {
+                Unresolved::Interrupted => Exit::Interrupted,
+                Unresolved::Faults(faults) => {
+                    let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
+                    super::tell(&masker.mask(&list.join("\n")));
+                    Exit::Mistakes
+                }
             }
         })?;
     attest(&plan, &arguments.operator, world.as_deref())?;
@@ -85,11 +89,13 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         checked: &checked,
         actor: &actor,
         world: world.as_ref().map(|world| world.address().to_string()),
+        inputs: &inputs,
+        recorded: &recorded,
         current: arguments.with_current_playbook,
         take_over: arguments.operator.take_over,
     };
     let (tags, until) = (history.run.tags.clone(), history.run.until.clone());
-    let begun = begin::go_on(&again, &state, &folder, journal, history, vault)
+    let begun = begin::go_on(&again, &state, &folder, journal, history, vault, masker)
         .map_err(|error| refuse(Exit::Failed, &masker.mask(&format!("the run cannot be gone on with: {error}"))))?;
     let launch = Launch {
         plan: &plan,

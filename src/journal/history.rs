@@ -115,6 +115,11 @@ impl History {
                 if resumed.round > self.round {
                     self.next_round();
                 }
+                for input in &resumed.inputs {
+                    if let Some(known) = self.run.inputs.iter_mut().find(|known| known.name == input.name) {
+                        *known = input.clone();
+                    }
+                }
                 if let Some(playbook) = &resumed.playbook {
                     self.playbook = playbook.clone();
                 }

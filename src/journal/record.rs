@@ -132,7 +132,7 @@ pub struct Process {
     pub pid: u32,
 }
 
-/// An input: a public one with its value, a secret one with where it came from, and sealed if a person typed it.
+/// An input: where it came from, and its value, sealed where it is secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Input {
     pub name: String,
@@ -150,6 +150,9 @@ pub struct RunResumed {
     pub process: Process,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world: Option<String>,
+    /// Secret inputs that are others than before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Input>,
     /// Where it goes on with the playbook as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playbook: Option<Playbook>,

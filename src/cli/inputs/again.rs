@@ -22,32 +22,41 @@ pub struct Recorded {
     pub from: From,
     /// What `Resolved::public` gave; `None` for a secret. A missing optional secret is public, and null.
     pub public: Option<Json>,
-    /// A secret that a person typed, unsealed.
-    pub typed: Option<Value>,
+    /// The secret that the run was begun with, unsealed.
+    pub kept: Option<Value>,
 }
 
 /// The inputs of a run again, or every fault.
 ///
-/// Public inputs are what was recorded; giving another is a fault. Secrets come from where they came, unless an inputs
-/// file of `given` has them. One whose source is gone comes from its environment variable or from the terminal.
+/// Public inputs are what was recorded; giving another is a fault. Secrets come from where they came, since a person may
+/// have renewed them there, unless an inputs file of `given` has them. Where a source is gone, or gives what the run
+/// itself has put there (what it captured, by `captured`), the secret is the one that the run was begun with.
 pub fn resolve_again(
     plan: &Plan,
     recorded: &[Recorded],
+    captured: &Masker,
     given: &Given<'_>,
     world: Option<&World>,
     masker: &Masker,
 ) -> Result<Vec<Resolved>, Unresolved> {
     match Terminal::open() {
-        Some(terminal) => {
-            again(plan, recorded, given, world, masker, Some(&|input: &Input| asked(input, &terminal, masker)))
-        }
-        None => again(plan, recorded, given, world, masker, None),
+        Some(terminal) => again(
+            plan,
+            recorded,
+            captured,
+            given,
+            world,
+            masker,
+            Some(&|input: &Input| asked(input, &terminal, masker)),
+        ),
+        None => again(plan, recorded, captured, given, world, masker, None),
     }
 }
 
 fn again(
     plan: &Plan,
     recorded: &[Recorded],
+    captured: &Masker,
     given: &Given<'_>,
     world: Option<&World>,
     masker: &Masker,
@@ -73,7 +82,7 @@ fn again(
             None => faults.push(told(input, "the record of the run has no value of it; start a new run")),
         }
     }
-    let mut sources = Sources { plan, world, known, masker, files: HashMap::new() };
+    let mut sources = Sources { plan, captured, world, known, masker, files: HashMap::new() };
     let mut missing = Vec::new();
     for (input, record) in secrets {
         if let Some((json, from)) = gathered.values.get(&input.name) {
@@ -135,6 +144,8 @@ fn differs(input: &Input, recorded: &Json, gathered: &Gathered, masker: &Masker)
 /// Where secrets come from again.
 struct Sources<'a> {
     plan: &'a Plan,
+    /// What the run has captured.
+    captured: &'a Masker,
     world: Option<&'a World>,
     /// Public inputs.
     known: Map<String, Json>,
@@ -146,11 +157,19 @@ struct Sources<'a> {
 impl Sources<'_> {
     /// The secret and where it came from, or why its old source does not give it.
     fn secret(&mut self, input: &Input, record: &Recorded) -> Result<(Json, From), String> {
+        let kept = record.kept.as_ref().map(|kept| (kept.expose().clone(), record.from.clone()));
         let gone = match self.again(input, record) {
+            // A rotated token is in the vault by now, and the old one is wanted.
+            Ok(json) if self.captured.contains_secret(text_of(&json).as_bytes()) && kept.is_some() => String::new(),
             Ok(json) => return Ok((json, record.from.clone())),
             Err(why) => why,
         };
-        match &input.env {
+        if gone.is_empty()
+            && let Some(kept) = kept
+        {
+            return Ok(kept);
+        }
+        let elsewhere = match &input.env {
             // The ways that are told must be ways.
             Some(name) if record.from != (From::Env { name: name.clone() }) => {
                 match from_env(input, name, self.masker) {
@@ -160,17 +179,14 @@ impl Sources<'_> {
                 }
             }
             _ => Err(gone),
-        }
+        };
+        elsewhere.or_else(|why| kept.ok_or(why))
     }
 
     fn again(&mut self, input: &Input, record: &Recorded) -> Result<Json, String> {
         let nothing = || "it gives none".to_string();
         let json = match &record.from {
-            From::Typed => {
-                let typed = record.typed.as_ref().ok_or("it was not kept")?;
-                typed.teach(self.masker);
-                typed.expose().clone()
-            }
+            From::Typed => record.kept.as_ref().ok_or("it was not kept")?.expose().clone(),
             From::Env { name } => from_env(input, name, self.masker)?.ok_or("it is not set")?,
             From::Command { .. } => {
                 let argv = input.command.as_ref().ok_or_else(nothing)?;

@@ -16,6 +16,7 @@ struct Resumed {
     folder: tempfile::TempDir,
     plan: std::sync::Arc<Plan>,
     recorded: Vec<Recorded>,
+    captured: Masker,
     masker: Masker,
 }
 
@@ -38,7 +39,7 @@ impl Resumed {
         std::fs::write(&path, text).unwrap();
         let plan =
             crate::plan::check::check(&path).map_err(|found| crate::diagnostic::draw(&found, false)).unwrap().plan;
-        Resumed { folder, plan, recorded, masker: Masker::default() }
+        Resumed { folder, plan, recorded, captured: Masker::default(), masker: Masker::default() }
     }
 
     fn file(&self, name: &str, content: &str) -> PathBuf {
@@ -51,7 +52,7 @@ impl Resumed {
         let set: Vec<String> = by.set.iter().map(|text| (*text).to_string()).collect();
         let files: Vec<PathBuf> = by.files.iter().map(|name| self.folder.path().join(name)).collect();
         let given = Given { set: &set, files: &files };
-        again(&self.plan, &self.recorded, &given, by.world, &self.masker, by.asker)
+        again(&self.plan, &self.recorded, &self.captured, &given, by.world, &self.masker, by.asker)
     }
 
     /// The only input.
@@ -73,11 +74,11 @@ impl Resumed {
 }
 
 fn public(name: &str, from: From, json: Json) -> Recorded {
-    Recorded { name: name.into(), from, public: Some(json), typed: None }
+    Recorded { name: name.into(), from, public: Some(json), kept: None }
 }
 
 fn secret(name: &str, from: From) -> Recorded {
-    Recorded { name: name.into(), from, public: None, typed: None }
+    Recorded { name: name.into(), from, public: None, kept: None }
 }
 
 fn env(name: &str) -> From {
@@ -195,7 +196,7 @@ fn secrets_come_again_from_where_they_came() {
 fn what_a_person_typed_nobody_is_asked_again() {
     let typed = Value::plain(json!(OWN));
     let resumed =
-        Resumed::new("key: {type: secret}", vec![Recorded { typed: Some(typed), ..secret("key", From::Typed) }]);
+        Resumed::new("key: {type: secret}", vec![Recorded { kept: Some(typed), ..secret("key", From::Typed) }]);
     let asker = |_: &Input| -> std::io::Result<Json> { panic!("asked") };
     assert_eq!(resumed.one(&By { asker: Some(&asker), ..By::default() }), (json!(OWN), From::Typed, true));
     assert!(resumed.masker.contains_secret(OWN.as_bytes()));
@@ -206,7 +207,7 @@ fn an_inputs_file_may_renew_secrets_and_wins() {
     for record in [
         secret("key", env(SET)),
         secret("key", From::Command { program: "false".into() }),
-        Recorded { typed: Some(Value::plain(json!("typed-before"))), ..secret("key", From::Typed) },
+        Recorded { kept: Some(Value::plain(json!("typed-before"))), ..secret("key", From::Typed) },
     ] {
         let inputs = format!("key: {{type: secret, env: {SET}, command: ['false']}}");
         let resumed = Resumed::new(&inputs, vec![record]);
@@ -375,6 +376,34 @@ fn a_world_gives_its_secrets_again() {
     assert_eq!(asked, json!({"name": "key", "inputs": {"region": "north"}}));
 }
 
+/// A rotation puts its new value where the old one came from, and goes on with the old.
+#[test]
+fn what_the_run_itself_has_put_there_is_not_taken_for_what_it_was_begun_with() {
+    let kept = Some(Value::plain(json!("begun-with-this")));
+    let recorded = vec![Recorded { kept, ..secret("key", From::InputsFile { path: "/nowhere".into() }) }];
+    let mut resumed = Resumed::new("key: {type: secret}", recorded);
+    let path = resumed.file("source.yaml", &format!("key: {OWN}"));
+    resumed.recorded[0].from = From::InputsFile { path };
+    // Renewed by a person: that one counts.
+    assert_eq!(resumed.one(&By::default()).0, json!(OWN));
+    // Put there by the run: the one it was begun with.
+    resumed.captured.learn(OWN);
+    assert_eq!(resumed.one(&By::default()).0, json!("begun-with-this"));
+    // Given by hand: whatever it is.
+    resumed.file("given.yaml", &format!("key: {OWN}"));
+    assert_eq!(resumed.one(&By { files: &["given.yaml"], ..By::default() }).0, json!(OWN));
+}
+
+/// Nobody has to have a secret still: the run has it.
+#[test]
+fn a_secret_whose_source_is_gone_is_the_one_that_was_kept() {
+    for from in [From::World, env("RUNBOOK_TEST_NOT_SET"), From::InputsFile { path: "/nowhere.yaml".into() }] {
+        let kept = Some(Value::plain(json!("begun-with-this")));
+        let resumed = Resumed::new("key: {type: secret}", vec![Recorded { kept, ..secret("key", from) }]);
+        assert_eq!(resumed.one(&By::default()).0, json!("begun-with-this"));
+    }
+}
+
 #[test]
 fn a_world_that_says_nothing_any_more() {
     let resumed = Resumed::new("key: {type: secret, default: null}", vec![secret("key", From::World)]);
@@ -416,7 +445,7 @@ fn a_run_says_where_each_input_came_from() {
             name: input.name.clone(),
             from: serde_json::from_str(&serde_json::to_string(&input.from).unwrap()).unwrap(),
             public: input.public().cloned(),
-            typed: None,
+            kept: None,
         })
         .collect();
     assert_eq!(recorded.iter().filter(|record| record.public.is_none()).count(), 3);
