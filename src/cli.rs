@@ -239,6 +239,9 @@ fn program() -> i32 {
         }
     };
     logs::start(arguments.verbose, &masker);
+    if matches!(arguments.command, Command::Run(_) | Command::Resume(_)) {
+        hygiene::sweep();
+    }
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &config::Config::stub(), &masker) as i32,
         Command::Resume(arguments) => resume::resume(&arguments, &config::Config::stub(), &masker) as i32,

@@ -1,6 +1,7 @@
 //! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics;
-//! and what keeps this process there when what it writes to is not.
+//! what keeps this process there when what it writes to is not; and taking away what a killed one has left.
 
+use crate::action::TemporaryFolder;
 use crate::secret::Masker;
 
 /// Asks the system to keep this process's memory to itself, and makes every file it creates private.
@@ -16,6 +17,11 @@ pub fn harden() {
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
+}
+
+/// Removes the private files of processes that were killed and could not do so themselves.
+pub fn sweep() {
+    TemporaryFolder::sweep();
 }
 
 /// A panic is our own fault: it is said so, masked, and ends with exit code 70.
