@@ -70,6 +70,8 @@ pub struct Input {
     pub pattern: Option<regex::Regex>,
     /// Fixed by a variant; nobody can give another.
     pub fixed: Option<Json>,
+    /// Where that variant says so.
+    pub fixed_at: Option<Place>,
     pub default: Option<Json>,
     pub env: Option<String>,
     pub prompt: Option<String>,
