@@ -403,7 +403,7 @@ fn nor_does_a_file_that_may_not_grow() {
         &server,
         "steps:\n  - id: many\n    for_each: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n    http: {url: \"{{ api }}/a\"}\nfinally:\n  - id: last\n    http: {url: \"{{ api }}/last\"}\n",
     );
-    let mut program = folder.program().args(["run", "test.yaml", "--output", "json"]);
+    let mut program = folder.program().args(["run", "test.yaml", "--output", "json", "--no-journal"]);
     let smallest = || {
         let limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
         // SAFETY: a plain system call between fork and exec; the structure lives as long as it takes.

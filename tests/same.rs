@@ -86,20 +86,20 @@ const ALL: &[&str] = &[
     "both#2/first#1",
     "both/second#1",
     "both#2",
-    "both/round-2/mend#1",
+    "both/(on_failure)/(round-2)/mend#1",
     "wide/left#1",
     "wide/right#1",
     "round-2/within#1",
     "send#1",
-    "send#1/round-2/find#1",
+    "send#1/(round-2)/find#1",
     "module[0]/(vars)#1",
     "module[0]/inside#1",
     "module[1]/inside#1",
-    "module[1]/round-3/after#1",
+    "module[1]/(round-3)/after#1",
     "module[1]#1",
     "step-7#1",
-    "round-2/alas#1",
-    "round-12/sweep#1",
+    "(round-2)/alas#1",
+    "(round-12)/sweep#1",
 ];
 
 struct Books {
@@ -195,11 +195,14 @@ fn what_stands_in_a_list_is_judged_by_itself() {
     shows(&books.told("book.yaml", &edit, &["both/second#1"]), &["`both/second` has finished", "`set.two` was `2`"]);
     shows(&books.told("book.yaml", &edit, &["both#2/second#3"]), &["`both/second` has finished"]);
     for (key, edit) in [
-        ("both/mend#1", ("id: mend\n        assert: [\"1 == 1\"]", "id: mend\n        assert: [\"2 == 2\"]")),
+        (
+            "both/(on_failure)/mend#1",
+            ("id: mend\n        assert: [\"1 == 1\"]", "id: mend\n        assert: [\"2 == 2\"]"),
+        ),
         ("wide/right#1", ("set: {r: \"1\"}", "set: {r: \"2\"}")),
         ("round-2/within#1", ("id: within\n        assert: [\"1 == 1\"]", "id: within\n        assert: [\"2 == 2\"]")),
-        ("send#1/round-2/find#1", ("happened: .done", "happened: .ready")),
-        ("round-3/alas#1", ("id: alas\n    assert: [\"1 == 1\"]", "id: alas\n    assert: [\"2 == 2\"]")),
+        ("send#1/(round-2)/find#1", ("happened: .done", "happened: .ready")),
+        ("(round-3)/alas#1", ("id: alas\n    assert: [\"1 == 1\"]", "id: alas\n    assert: [\"2 == 2\"]")),
     ] {
         let told = books.told("book.yaml", &[edit], ALL);
         assert_eq!(told.matches("error[").count(), 1, "{key}:\n{told}");
@@ -211,7 +214,7 @@ fn what_stands_in_a_list_is_judged_by_itself() {
     shows(&books.told("modules/module.yaml", &edit, ALL), &["`module/inside`", "modules/module.yaml:9:14"]);
     assert_eq!(books.told("modules/module.yaml", &edit, &["module[0]#1", "look#1"]), "");
     let edit = [("id: after\n    assert: [\"1 == 1\"]", "id: after\n    assert: [\"2 == 2\"]")];
-    shows(&books.told("modules/module.yaml", &edit, &["module[1]/round-3/after#1"]), &["modules/module.yaml:12:14"]);
+    shows(&books.told("modules/module.yaml", &edit, &["module[1]/(round-3)/after#1"]), &["modules/module.yaml:12:14"]);
 }
 
 #[test]
@@ -229,7 +232,7 @@ fn a_finished_step_has_to_be_where_it_was() {
     );
     shows(&told, &["sweep` has finished, and stands elsewhere now", "it stood at book.yaml:"]);
     let told = books.told("book.yaml", &[("id: within", "id: without")], ALL);
-    shows(&told, &["`round-2/within` has finished, and is not there any more", "it stood at book.yaml:35:9"]);
+    shows(&told, &["`(round-2)/within` has finished, and is not there any more", "it stood at book.yaml:35:9"]);
     let told = books.told("book.yaml", &[("id: send", "id: sent")], &["send/find#1"]);
     shows(&told, &["`send` has finished, and is not there any more", "book.yaml:11:1"]);
     // The step does another thing now: what was in it is not told besides.

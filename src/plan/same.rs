@@ -17,7 +17,7 @@ use written::Written;
 /// can go on with `new`; none: it can.
 ///
 /// `finished` are keys of what is recorded as done, such as `preflight/access[1]/ask#1`: iterations (`[1]`) and attempts
-/// (`#1`) do not matter, nor do the segments that are no steps (`round-2`, `(vars)`).
+/// (`#1`) do not matter, nor do the segments that are no steps (`(round-2)`, `(vars)`).
 ///
 /// It has to hold that
 /// - each of these steps, and each step around it, is in the same list of the same step or file, in the same order, and

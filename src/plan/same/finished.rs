@@ -67,14 +67,12 @@ impl Node {
     }
 }
 
-/// A segment that may be no step: `(vars)`, `round-2`. A step can be called `round-2`, too.
+/// A segment that is no step: `(vars)`, `(on_failure)`, `(round-2)`.
 fn is_aside(segment: &str) -> bool {
-    let number = segment.strip_prefix("round-");
     segment.starts_with('(')
-        || number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// These nodes, with what stands in them beside the steps: what is in `x/round-2` is in `x`.
+/// These nodes, with what stands in them beside the steps: what is in `x/(round-2)` is in `x`.
 pub fn open<'n>(nodes: &[&'n Node]) -> Vec<&'n Node> {
     let mut all = Vec::new();
     for node in nodes {
