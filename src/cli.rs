@@ -1,8 +1,10 @@
 //! Owns arguments, environment and exit codes; puts it all together. The only folder that reads any of them.
 
 mod check;
+mod config;
 mod hygiene;
 mod inputs;
+mod keys;
 mod logs;
 mod person;
 mod run;
@@ -11,6 +13,8 @@ mod signals;
 use crate::diagnostic::{Diagnostic, Severity, draw};
 use crate::secret::Masker;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// How a process of ours ends.
@@ -49,6 +53,8 @@ struct Arguments {
     /// More of what happens inside, on standard error (-v, -vv, -vvv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    flags: config::Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -60,6 +66,8 @@ enum Command {
     Run(Box<RunArguments>),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
+    /// Print what is configured, and where it comes from
+    Config(config::ConfigArguments),
     /// Keep a world up for several runs, and print where it listens
     World(WorldArguments),
     /// Print the JSON Schema of a kind of file, for editors
@@ -117,22 +125,20 @@ pub struct RunArguments {
     /// The role that you hold, where the SOP requires one
     #[arg(long, env = "RUNBOOK_ROLE")]
     role: Option<String>,
-    /// Who you are, in the audit entry and the record
-    #[arg(long, env = "RUNBOOK_ACTOR")]
-    actor: Option<String>,
     /// Runs only the steps with one of these tags
     #[arg(long, value_delimiter = ',')]
     tags: Vec<String>,
     /// Stops after this step
     #[arg(long, value_name = "ID")]
     until: Option<String>,
-    /// human (live on a terminal), plain, or json (an event a line)
-    #[arg(long, value_enum, env = "RUNBOOK_OUTPUT", default_value = "human")]
-    output: OutputKind,
+    /// human (live on a terminal; the default), plain, or json (an event a line) [env: RUNBOOK_OUTPUT]
+    #[arg(long, value_enum)]
+    output: Option<OutputKind>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum OutputKind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputKind {
     Human,
     Plain,
     Json,
@@ -189,9 +195,11 @@ fn program() -> i32 {
         }
     };
     logs::start(arguments.verbose, &masker);
+    let flags = arguments.flags;
     match arguments.command {
-        Command::Run(arguments) => run::run(*arguments, &masker) as i32,
+        Command::Run(arguments) => run::run(*arguments, &flags, &masker) as i32,
         Command::Check(arguments) => check::check(&arguments) as i32,
+        Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {
             let schema = match kind {

@@ -1,5 +1,6 @@
 //! Owns `runbook run`: from arguments to an exit code.
 
+use super::config::{Config, Flags};
 use super::inputs::{Unresolved, resolve};
 use super::person::{Operator, Terminal};
 use super::{Exit, OutputKind, RunArguments};
@@ -17,7 +18,14 @@ use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::rc::Rc;
 
-pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
+pub fn run(arguments: RunArguments, flags: &Flags, masker: &Masker) -> Exit {
+    let config = match Config::load(flags) {
+        Ok(config) => config,
+        Err(found) => {
+            super::tell_mistakes(&found);
+            return Exit::Mistakes;
+        }
+    };
     let checked = match crate::plan::check::check(&arguments.playbook) {
         Ok(checked) => checked,
         Err(found) => {
@@ -59,7 +67,7 @@ pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
             return Exit::OurFault;
         }
     };
-    let outcome = runtime.block_on(perform(&plan, &arguments, inputs, world.clone(), masker));
+    let outcome = runtime.block_on(perform(&plan, &arguments, &config, inputs, world.clone(), masker));
     // A thread that still waits for a line from the terminal must not keep the process.
     runtime.shutdown_background();
     Terminal::restore();
@@ -82,11 +90,12 @@ pub fn run(arguments: RunArguments, masker: &Masker) -> Exit {
 async fn perform(
     plan: &Plan,
     arguments: &RunArguments,
+    config: &Config,
     inputs: Vec<(String, Value)>,
     world: Option<Rc<World>>,
     masker: &Masker,
 ) -> RunOutcome {
-    let actor = arguments.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into());
+    let actor = config.actor.value.clone();
     let public = inputs.iter().filter(|(_, value)| !value.is_secret());
     let operator = Operator {
         actor: actor.clone(),
@@ -111,7 +120,7 @@ async fn perform(
         actor,
         world: world.as_ref().map(|world| world.address().to_string()),
     };
-    let sink = Audience(RefCell::new(reporter(arguments.output, masker)));
+    let sink = Audience(RefCell::new(reporter(arguments.output.unwrap_or(config.output.value), masker)));
     let engine = Engine::new(&ledger, hands, &sink, options, super::signals::listen());
     engine.run(plan, inputs).await.outcome
 }

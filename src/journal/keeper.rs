@@ -41,8 +41,12 @@ pub type Passphrase = Arc<dyn Fn(Purpose<'_>) -> Result<Secret, NoPassphrase> + 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose<'a> {
     /// A mistyped one would lock everybody out: who asks a person asks twice.
-    Wrap { run: &'a str },
-    Unwrap { run: &'a str },
+    Wrap {
+        run: &'a str,
+    },
+    Unwrap {
+        run: &'a str,
+    },
 }
 
 /// Why there is no passphrase.
@@ -132,6 +136,14 @@ impl Keeper {
             Keeper::File(_) => Kind::File,
             Keeper::Passphrase(_) => Kind::Passphrase,
             Keeper::Command { .. } => Kind::Command,
+        }
+    }
+
+    /// Names the key file's key without telling it; `None` where there is no key file, or not yet.
+    pub fn key_file_id(&self) -> Result<Option<String>, KeeperError> {
+        match self {
+            Keeper::File(path) => Ok(file::read_if_there(path)?.map(|key| key.id())),
+            Keeper::Passphrase(_) | Keeper::Command { .. } => Ok(None),
         }
     }
 

@@ -66,9 +66,11 @@ impl RunKey {
 
     /// Opens what `seal` gave. The error names the record; why it does not open, nobody can tell.
     pub fn open(&self, run: &str, key: &str, name: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        STANDARD.decode(sealed).ok().and_then(|sealed| self.open_bytes(&[VALUE, run, key, name], &sealed)).ok_or_else(
-            || SealError::Closed { run: run.to_string(), key: key.to_string(), name: name.to_string() },
-        )
+        STANDARD
+            .decode(sealed)
+            .ok()
+            .and_then(|sealed| self.open_bytes(&[VALUE, run, key, name], &sealed))
+            .ok_or_else(|| SealError::Closed { run: run.to_string(), key: key.to_string(), name: name.to_string() })
     }
 
     /// Seals bytes that open only under the same labels.
@@ -150,8 +152,12 @@ mod tests {
     fn opens_for_no_other_run_step_name_or_key() {
         let key = RunKey::new().unwrap();
         let sealed = key.seal("run", "deploy", "token", b"value").unwrap();
-        let elsewhere =
-            [("run2", "deploy", "token"), ("run", "deploy#2", "token"), ("run", "deploy", "old"), ("deploy", "run", "token")];
+        let elsewhere = [
+            ("run2", "deploy", "token"),
+            ("run", "deploy#2", "token"),
+            ("run", "deploy", "old"),
+            ("deploy", "run", "token"),
+        ];
         for (run, step, name) in elsewhere {
             let error = key.open(run, step, name, &sealed).unwrap_err().to_string();
             assert!(error.contains(run) && error.contains(&format!("`{name}` of `{step}`")), "{error}");

@@ -144,7 +144,8 @@ fn last(mut from: impl Read) -> Vec<u8> {
 }
 
 fn start(argv: &[String], terminal: Option<&Terminal>) -> Result<Child, Trouble> {
-    let (program, arguments) = argv.split_first().filter(|(program, _)| !program.is_empty()).ok_or(Trouble::NoProgram)?;
+    let (program, arguments) =
+        argv.split_first().filter(|(program, _)| !program.is_empty()).ok_or(Trouble::NoProgram)?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (parent, terminal) = (std::process::id(), terminal.map(|terminal| terminal.0.as_raw_fd()));
@@ -303,7 +304,8 @@ mod tests {
 
     #[test]
     fn says_what_cannot_be_started() {
-        let start = |argv: &[&str]| run(&argv.iter().map(|word| word.to_string()).collect::<Vec<_>>(), Zeroizing::default());
+        let start =
+            |argv: &[&str]| run(&argv.iter().map(|word| word.to_string()).collect::<Vec<_>>(), Zeroizing::default());
         assert!(matches!(start(&[]), Err(Trouble::NoProgram)));
         assert!(matches!(start(&[""]), Err(Trouble::NoProgram)));
         assert!(matches!(start(&["no-such-program-of-anyones"]), Err(Trouble::NotFound)));

@@ -87,17 +87,14 @@ impl Input for [u8] {
     }
 }
 
-fn run<I: Input + ?Sized>(
-    shown: &str,
-    argv: &[String],
-    input: &I,
-    key: Option<&RunKey>,
-) -> Result<Ended, KeeperError> {
+fn run<I: Input + ?Sized>(shown: &str, argv: &[String], input: &I, key: Option<&RunKey>) -> Result<Ended, KeeperError> {
     let unfit = |why: String| Err(KeeperError::Unfit(format!("{shown} {why}")));
     let ended = match child::run(argv, input.bytes()) {
         Ok(ended) => ended,
         Err(Trouble::NoProgram) => {
-            return Err(KeeperError::Unfit("a `key_command` names no program: give a list, such as `[age, -r, RECIPIENT]`".into()));
+            return Err(KeeperError::Unfit(
+                "a `key_command` names no program: give a list, such as `[age, -r, RECIPIENT]`".into(),
+            ));
         }
         Err(Trouble::NotFound) => return unfit("is not there: is it installed, and on the PATH?".into()),
         Err(Trouble::NotStarted(why)) => return unfit(format!("could not be started: {why}")),
@@ -128,7 +125,8 @@ fn told(stderr: &[u8], key: Option<&RunKey>) -> String {
         return "; what it wrote to standard error has the key in it, and is not shown".into();
     }
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<String> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(without_keys).collect();
+    let lines: Vec<String> =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(without_keys).collect();
     match lines.as_slice() {
         [] => String::new(),
         lines => format!(":\n    {}", lines[lines.len().saturating_sub(LINES)..].join("\n    ")),
@@ -167,7 +165,8 @@ fn tells(written: &[u8], key: &RunKey) -> bool {
         forms.push(Zeroizing::new(hex(plain).to_uppercase().into_bytes()));
     }
     let has = |text: &[u8]| forms.iter().any(|form| text.windows(form.len()).any(|window| window == &form[..]));
-    let packed = Zeroizing::new(written.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>());
+    let packed =
+        Zeroizing::new(written.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<u8>>());
     has(written) || has(&packed)
 }
 
@@ -180,7 +179,8 @@ mod tests {
         let key = RunKey::new().unwrap();
         let text = key.text();
         let line = format!("{}\n", text.as_str());
-        let wrapped_lines = STANDARD.encode(&line).as_bytes().chunks(20).map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b'\n');
+        let wrapped_lines =
+            STANDARD.encode(&line).as_bytes().chunks(20).map(<[u8]>::to_vec).collect::<Vec<_>>().join(&b'\n');
         let telling: Vec<Vec<u8>> = vec![
             line.clone().into_bytes(),
             format!("key={}", text.trim_end_matches('=')).into_bytes(),
@@ -204,7 +204,8 @@ mod tests {
     fn tells_the_last_lines_without_keys_or_what_steers() {
         let key = RunKey::new().unwrap();
         let some = RunKey::new().unwrap();
-        let stderr = format!("one\ntwo\nthree\n\nfour \x1b[2Jx\nfive\ngot {} here\n{}", some.text().as_str(), "y".repeat(400));
+        let stderr =
+            format!("one\ntwo\nthree\n\nfour \x1b[2Jx\nfive\ngot {} here\n{}", some.text().as_str(), "y".repeat(400));
         let shown = told(stderr.as_bytes(), Some(&key));
         assert!(!shown.contains("two") && !shown.contains(some.text().as_str()) && !shown.contains('\x1b'), "{shown}");
         assert!(shown.contains("    three\n    four ?[2Jx\n    five\n    got *** here\n    yyy"), "{shown}");

@@ -66,7 +66,9 @@ fn a_key_file_that_is_not_what_it_should_be_is_refused() {
     let key = RunKey::new().unwrap();
     let wrapped = keeper(&good).wrap("run-1", &key).unwrap();
     let refused = |path: &Path, says: &str| {
-        for error in [keeper(path).wrap("run-1", &key).unwrap_err(), keeper(path).unwrap("run-1", &wrapped).unwrap_err()] {
+        for error in
+            [keeper(path).wrap("run-1", &key).unwrap_err(), keeper(path).unwrap("run-1", &wrapped).unwrap_err()]
+        {
             let told = error.to_string();
             assert!(told.contains(says) && told.contains(&path.display().to_string()), "{says}: {told}");
         }
