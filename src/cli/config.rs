@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Configuration (`runbook config` shows what is in force)")]
+#[command(next_help_heading = "Configuration")]
 pub struct Flags {
     /// The configuration file, instead of ~/.config/runbook/config.yaml [env: RUNBOOK_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
