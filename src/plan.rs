@@ -173,6 +173,12 @@ pub struct Ask {
     pub default: Option<Json>,
 }
 
+impl Ask {
+    pub fn is_secret(&self) -> bool {
+        self.kind == InputType::Secret
+    }
+}
+
 #[derive(Debug)]
 pub struct Loop {
     pub over: Setting,
@@ -437,7 +443,7 @@ impl Plan {
         let mut any = false;
         self.each_step(&mut |step| {
             any |= step.capture.iter().any(|capture| capture.secret.is_some());
-            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(|field| field.kind == InputType::Secret));
+            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(Ask::is_secret));
         });
         any
     }

@@ -232,7 +232,7 @@ fn a_finished_step_has_to_be_where_it_was() {
     );
     shows(&told, &["sweep` has finished, and stands elsewhere now", "it stood at book.yaml:"]);
     let told = books.told("book.yaml", &[("id: within", "id: without")], ALL);
-    shows(&told, &["`(round-2)/within` has finished, and is not there any more", "it stood at book.yaml:35:9"]);
+    shows(&told, &["`round-2/within` has finished, and is not there any more", "it stood at book.yaml:35:9"]);
     let told = books.told("book.yaml", &[("id: send", "id: sent")], &["send/find#1"]);
     shows(&told, &["`send` has finished, and is not there any more", "book.yaml:11:1"]);
     // The step does another thing now: what was in it is not told besides.

@@ -10,7 +10,7 @@ use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Answer, Folder, Server, until};
+use support::{Answer, Folder, Program, Server, until};
 
 /// A run at a pseudo terminal.
 struct AtTerminal {
@@ -47,8 +47,12 @@ impl Drop for AtTerminal {
 
 impl AtTerminal {
     fn start(folder: &Folder, arguments: &[&str]) -> AtTerminal {
+        AtTerminal::start_program(folder.program().args(["run", "test.yaml"]).args(arguments))
+    }
+
+    fn start_program(program: Program) -> AtTerminal {
         let (keyboard, theirs) = pseudo_terminal();
-        let mut program = folder.program().args(["run", "test.yaml"]).args(arguments).env("TERM", "xterm-256color");
+        let mut program = program.env("TERM", "xterm-256color");
         let clone = || Stdio::from(theirs.try_clone().unwrap());
         program.0.stdin(clone()).stdout(clone()).stderr(clone());
         // SAFETY: plain system calls between fork and exec.
@@ -419,4 +423,58 @@ finally:
     assert_eq!(code, 130, "{screen}");
     let paths: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/last"], "{screen}");
+}
+
+#[test]
+fn a_passphrase_is_asked_for_twice_unseen_and_one_that_was_mistyped_again() {
+    let folder = Folder::new();
+    folder.file(".config/runbook/config.yaml", "key_passphrase: true\n");
+    let start = || AtTerminal::start_program(folder.program().args(["config", "--try-key"]));
+    let mut terminal = start();
+    terminal.answers_unseen("passphrase for what run", "short");
+    terminal.sees("cannot be the passphrase");
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", "typed-s3cret-valeu");
+    terminal.sees("not the same");
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", SECRET);
+    terminal.answers_unseen("passphrase of run", SECRET);
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("the key works") && !screen.contains(SECRET), "{screen}");
+    let mut terminal = start();
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", SECRET);
+    terminal.answers_unseen("passphrase of run", "another-passphrase");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 5, "{screen}");
+    assert!(screen.contains("this is not the passphrase"), "{screen}");
+    let mut terminal = start();
+    terminal.sees("passphrase for what run");
+    until("the echo is off", || !terminal.echoes());
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends().0, 130);
+}
+
+/// What wraps keys may ask for a PIN itself: it has the terminal while it runs, and we have it again thereafter.
+#[test]
+fn a_key_command_may_ask_at_the_terminal() {
+    let folder = Folder::new();
+    let script = r#"printf 'PIN: ' >/dev/tty; read pin </dev/tty; [ "$pin" = 1234 ] || exit 7; tr A-Za-z N-ZA-Mn-za-m"#;
+    let argv = serde_json::json!(["sh", "-c", script]);
+    folder.file(".config/runbook/config.yaml", &format!("key_command: {{wrap: {argv}, unwrap: {argv}}}\n"));
+    let start = || AtTerminal::start_program(folder.program().args(["config", "--try-key"]));
+    let mut terminal = start();
+    // Wrapped, shown to unwrap, and unwrapped as a resume would.
+    (0..3).for_each(|_| terminal.answers("PIN: ", "1234"));
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+    let mut terminal = start();
+    terminal.answers("PIN: ", "1235");
+    terminal.sees("failed (exit code 7)");
+    assert_eq!(terminal.ends().0, 2);
+    let mut terminal = start();
+    terminal.sees("PIN: ");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends().0, 130);
 }

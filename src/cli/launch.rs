@@ -21,6 +21,7 @@ pub struct Launch<'a> {
     pub plan: &'a Plan,
     pub inputs: Vec<Resolved>,
     pub operator: &'a OperatorArguments,
+    pub output: OutputKind,
     pub actor: String,
     pub words: Words,
     pub dry_run: bool,
@@ -77,7 +78,7 @@ impl Launch<'_> {
             actor: self.actor,
             world: self.world.as_ref().map(|world| world.address().to_string()),
         };
-        let reporter = RefCell::new(reporter(self.operator.output, self.masker));
+        let reporter = RefCell::new(reporter(self.output, self.masker));
         let signals = super::signals::listen();
         match remember {
             None => {
