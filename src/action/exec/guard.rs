@@ -148,12 +148,7 @@ struct Group {
 
 impl Group {
     fn led_by(number: libc::pid_t) -> Group {
-        // SAFETY: a plain system call on numbers.
-        #[cfg(target_os = "linux")]
-        let leader = unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) };
-        #[cfg(not(target_os = "linux"))]
-        let leader = -1;
-        Group { number, leader: leader.try_into().unwrap_or(-1) }
+        Group { number, leader: hold(number) }
     }
 
     fn end(&self) {
@@ -176,17 +171,30 @@ impl Group {
 
     /// The leader is buried, and yet there is a process of its number: then the group's number is that one's.
     fn is_anothers(&self) -> bool {
-        // SAFETY: plain system calls on numbers; signal 0 only asks.
-        #[cfg(target_os = "linux")]
-        unsafe {
-            self.leader >= 0
-                && libc::syscall(libc::SYS_pidfd_send_signal, self.leader, 0, std::ptr::null::<()>(), 0) < 0
-                && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
-                && libc::kill(self.number, 0) == 0
-        }
-        #[cfg(not(target_os = "linux"))]
-        false
+        // SAFETY: a plain system call on numbers.
+        self.leader >= 0 && is_buried(self.leader) && unsafe { libc::kill(self.number, 0) == 0 }
     }
+}
+
+/// A descriptor of a process, which stays that one's; -1 where the system has none.
+fn hold(process: libc::pid_t) -> libc::c_int {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call on numbers.
+    return unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) }.try_into().unwrap_or(-1);
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = process;
+        -1
+    };
+}
+
+fn is_buried(held: libc::c_int) -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call on numbers; signal 0 only asks.
+    return unsafe { libc::syscall(libc::SYS_pidfd_send_signal, held, 0, std::ptr::null::<()>(), 0) } < 0
+        && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+    #[cfg(not(target_os = "linux"))]
+    return held < 0;
 }
 
 /// Closes every descriptor from `first` on.
