@@ -31,13 +31,15 @@ pub(super) struct Guard {
 pub(super) struct Line(RawFd);
 
 impl Guard {
-    /// Starts one; it guards nothing yet. An error means that no process or pipe can be had: better no program then.
+    /// Starts one, and waits until nothing that ends this process can end it as well; it guards nothing yet. An error
+    /// means that no process or pipe can be had: better no program then.
     ///
     /// Between here and its end it holds a copy of this process's memory, secrets included, as any fork does: not
     /// dumpable either, since it inherits that, and writing to nothing.
     pub(super) fn start() -> io::Result<Guard> {
         // Neither end goes on to any program (close-on-exec); other guards close theirs before all else.
         let (ear, line) = io::pipe()?;
+        let (ready, unready) = io::pipe()?;
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: the sets are filled in by the calls before they are read. The new process makes only calls that are
@@ -52,7 +54,13 @@ impl Guard {
             }
             let failed = (pid < 0).then(io::Error::last_os_error);
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-            failed.map_or(Ok(Guard { pid, line }), Err)
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            // It is alone on its pipes once it has closed all else; one that died is on them no more either.
+            drop((ear, unready));
+            hear(ready.as_raw_fd());
+            Ok(Guard { pid, line })
         }
     }
 
