@@ -31,13 +31,15 @@ pub(super) struct Guard {
 pub(super) struct Line(RawFd);
 
 impl Guard {
-    /// Starts one; it guards nothing yet. An error means that no process or pipe can be had: better no program then.
+    /// Starts one, and waits until nothing that ends this process can end it as well; it guards nothing yet. An error
+    /// means that no process or pipe can be had: better no program then.
     ///
     /// Between here and its end it holds a copy of this process's memory, secrets included, as any fork does: not
     /// dumpable either, since it inherits that, and writing to nothing.
     pub(super) fn start() -> io::Result<Guard> {
         // Neither end goes on to any program (close-on-exec); other guards close theirs before all else.
         let (ear, line) = io::pipe()?;
+        let (ready, unready) = io::pipe()?;
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: the sets are filled in by the calls before they are read. The new process makes only calls that are
@@ -52,7 +54,13 @@ impl Guard {
             }
             let failed = (pid < 0).then(io::Error::last_os_error);
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
-            failed.map_or(Ok(Guard { pid, line }), Err)
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            // It is alone on its pipes once it has closed all else; one that died is on them no more either.
+            drop((ear, unready));
+            hear(ready.as_raw_fd());
+            Ok(Guard { pid, line })
         }
     }
 
@@ -148,12 +156,7 @@ struct Group {
 
 impl Group {
     fn led_by(number: libc::pid_t) -> Group {
-        // SAFETY: a plain system call on numbers.
-        #[cfg(target_os = "linux")]
-        let leader = unsafe { libc::syscall(libc::SYS_pidfd_open, number, 0) };
-        #[cfg(not(target_os = "linux"))]
-        let leader = -1;
-        Group { number, leader: leader.try_into().unwrap_or(-1) }
+        Group { number, leader: hold(number) }
     }
 
     fn end(&self) {
@@ -176,17 +179,30 @@ impl Group {
 
     /// The leader is buried, and yet there is a process of its number: then the group's number is that one's.
     fn is_anothers(&self) -> bool {
-        // SAFETY: plain system calls on numbers; signal 0 only asks.
-        #[cfg(target_os = "linux")]
-        unsafe {
-            self.leader >= 0
-                && libc::syscall(libc::SYS_pidfd_send_signal, self.leader, 0, std::ptr::null::<()>(), 0) < 0
-                && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
-                && libc::kill(self.number, 0) == 0
-        }
-        #[cfg(not(target_os = "linux"))]
-        false
+        // SAFETY: a plain system call on numbers.
+        self.leader >= 0 && is_buried(self.leader) && unsafe { libc::kill(self.number, 0) == 0 }
     }
+}
+
+/// A descriptor of a process, which stays that one's; -1 where the system has none.
+fn hold(process: libc::pid_t) -> libc::c_int {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call on numbers.
+    return unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) }.try_into().unwrap_or(-1);
+    #[cfg(not(target_os = "linux"))]
+    return {
+        let _ = process;
+        -1
+    };
+}
+
+fn is_buried(held: libc::c_int) -> bool {
+    #[cfg(target_os = "linux")]
+    // SAFETY: a plain system call on numbers; signal 0 only asks.
+    return unsafe { libc::syscall(libc::SYS_pidfd_send_signal, held, 0, std::ptr::null::<()>(), 0) } < 0
+        && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+    #[cfg(not(target_os = "linux"))]
+    return held < 0;
 }
 
 /// Closes every descriptor from `first` on.
