@@ -231,7 +231,7 @@ impl Watch {
             while !ends.load(Ordering::SeqCst) {
                 look(&mut own.lock().unwrap());
                 // The processes that are watched need the machine too.
-                std::thread::sleep(Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(5));
             }
         });
         Watch { seen, over, thread }
