@@ -246,15 +246,17 @@ pub fn go_on(
 /// Copies the playbook's files into the run's folder.
 fn keep_playbook(checked: &Checked, folder: &RunFolder) -> Result<Playbook, String> {
     let text = |path: &Path| path.display().to_string();
+    let failed =
+        |error: std::io::Error| format!("the playbook cannot be copied to {}: {error}", folder.playbook().display());
     let mut files = Vec::new();
     for (path, bytes) in &checked.recording.files {
         let sha256 = sha256_hex(bytes);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let file = PlaybookFile { path: text(path), copy: format!("{}-{name}", &sha256[..12]), sha256 };
-        let kept = folder.keep(&file, bytes);
-        kept.map_err(|error| format!("the playbook cannot be copied to {}: {error}", folder.playbook().display()))?;
+        folder.keep(&file, bytes).map_err(failed)?;
         files.push(file);
     }
+    sync_folder(&folder.playbook()).map_err(failed)?;
     Ok(Playbook {
         name: checked.plan.name.clone(),
         path: text(&checked.recording.entry),

@@ -3,9 +3,9 @@
 
 use super::custody::sync_folder;
 use super::record::PlaybookFile;
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The state folder.
@@ -124,9 +124,12 @@ impl RunFolder {
         self.path.join("playbook")
     }
 
-    /// Keeps a copy of a playbook's file.
+    /// Keeps a copy of a playbook's file; which copies there are is durable with `sync_folder`.
     pub fn keep(&self, file: &PlaybookFile, bytes: &[u8]) -> io::Result<()> {
-        super::custody::write_durably(&self.playbook(), &file.copy, bytes)
+        let path = self.playbook().join(&file.copy);
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
     }
 
     /// Takes away a run that never began.
