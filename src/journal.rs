@@ -6,6 +6,7 @@ pub mod custody;
 pub mod folder;
 pub mod form;
 pub mod history;
+pub mod host;
 pub mod index;
 pub mod keeper;
 pub mod local;

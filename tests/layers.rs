@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("event", &["source", "value", "secret", "plan"]),
     ("action", &["plan", "event", "value", "secret"]),
     ("ledger", &["event", "plan", "value"]),
-    ("journal", &["digest", "ledger", "event", "plan", "value", "secret"]),
+    ("journal", &["source", "digest", "ledger", "event", "plan", "playbook", "value", "secret"]),
     ("engine", &["action", "event", "ledger", "plan", "playbook", "query", "template", "source", "secret", "value"]),
     ("report", &["event", "plan", "diagnostic", "source", "secret", "value"]),
     ("world", &["action", "diagnostic", "playbook", "query", "source", "plan", "value"]),
@@ -48,11 +48,13 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("http_body_util", &["world/"]),
     // Opening sealed boxes, a filter of worlds, stands where jaq is named; `fresh` borrows its source of chance.
     ("crypto_box", &["query/jq/natives.rs", "world/fresh.rs"]),
-    ("sha2", &["digest.rs"]),
+    // A key is named, and a lock's file called, by bytes rather than by text.
+    ("sha2", &["digest.rs", "journal/seal.rs", "journal/lock.rs"]),
     ("jiff", &["plan/duration.rs"]),
     ("tempfile", &["action/", "world/"]),
     ("chacha20poly1305", &["journal/seal.rs"]),
-    ("argon2", &["journal/keeper.rs"]),
+    ("argon2", &["journal/keeper/passphrase.rs"]),
+    ("getrandom", &["journal/seal.rs"]),
     ("crc32fast", &["journal/"]),
 ];
 

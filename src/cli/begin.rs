@@ -8,8 +8,10 @@ use crate::journal::custody::{Proof, Vault, sync_folder};
 use crate::journal::folder::{RunFolder, State};
 use crate::journal::form::{self, Sealer, Sources};
 use crate::journal::history::History;
+use crate::journal::host::Host;
+use crate::journal::index::Index;
 use crate::journal::local::Local;
-use crate::journal::lock::{Locks, host};
+use crate::journal::lock::Locks;
 use crate::journal::look;
 use crate::journal::record::{self, Kept, Playbook, PlaybookFile, Process, Record, RunResumed, RunStarted};
 use crate::journal::writer::{Fault, Journal};
@@ -25,6 +27,7 @@ pub struct Begun {
     pub history: History,
     pub vault: Vault,
     state: State,
+    folder: RunFolder,
     sources: Sources,
     take_over: bool,
     resuming: bool,
@@ -37,6 +40,8 @@ impl Begun {
             journal: self.journal,
             history: self.history,
             vault: self.vault,
+            folder: self.folder,
+            index: Index::of(&self.state),
             locks: Locks::at(self.state.path()),
             masker: masker.clone(),
             sources: self.sources,
@@ -121,6 +126,7 @@ fn write_first(
         history: History::new(run, now),
         vault,
         state: state.clone(),
+        folder: folder.clone(),
         sources: sources(new.checked),
         take_over: new.take_over,
         resuming: false,
@@ -235,6 +241,7 @@ pub fn go_on(
         history,
         vault,
         state: state.clone(),
+        folder: folder.clone(),
         sources: sources(again.checked),
         take_over: again.take_over,
         resuming: true,
@@ -267,7 +274,7 @@ fn sources(checked: &Checked) -> Sources {
 }
 
 fn process() -> Process {
-    Process { host: host(), pid: std::process::id() }
+    Process { host: Host::here().name, pid: std::process::id() }
 }
 
 /// A fault to rehearse, where the environment names one.

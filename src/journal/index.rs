@@ -7,7 +7,6 @@
 use super::custody::Vault;
 use super::folder::{NoRun, RunFolder, State};
 use super::look::{Unseen, look};
-use super::record::{Record, RunFinished};
 use super::writer::is_live;
 use crate::event::RunOutcome;
 use crate::plan::duration::show_moment;
@@ -243,11 +242,8 @@ fn read(folder: &RunFolder) -> (Option<Entry>, Option<Row>) {
                 None if seen.history.custody.ended => Standing::Discarded,
                 None => Standing::Open,
             };
-            let locks = seen.records.iter().rev().filter_map(|(_, record)| match record {
-                Record::RunFinished(RunFinished { lock, .. }) => lock.clone(),
-                _ => None,
-            });
-            let row = Row { lock: locks.into_iter().next(), holds: seen.holds(), standing, ..first(&seen.history) };
+            let lock = seen.history.ended.as_ref().and_then(|(_, ended)| ended.lock.clone());
+            let row = Row { lock, holds: seen.holds(), standing, ..first(&seen.history) };
             // What is torn goes when the run is gone on with: then the journal's length would tell nothing.
             let entry = before
                 .filter(|journal| seen.torn == 0 && !seen.live && Stamp::of(&folder.journal()) == Some(*journal))

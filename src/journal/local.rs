@@ -3,7 +3,9 @@
 
 use super::custody::{Proof, Vault};
 use super::form::{self, Sealer, Sources};
+use super::folder::RunFolder;
 use super::history::History;
+use super::index::{self, Index, Row, Standing};
 use super::lock::{Claim, Ended, Held, Holds, Locks};
 use super::record::{self, AttemptStarted, Capture, Kept, Record};
 use super::writer::Journal;
@@ -24,6 +26,8 @@ pub struct Local<P> {
     pub journal: Journal,
     pub history: History,
     pub vault: Vault,
+    pub folder: RunFolder,
+    pub index: Index,
     pub locks: Locks,
     pub masker: Masker,
     pub sources: Sources,
@@ -119,11 +123,12 @@ impl<P> Local<P> {
         names
     }
 
-    fn hold(&self, values: &[(String, Value)]) {
+    /// As whoever reads the record will tell it: what is sealed is held.
+    fn hold(&self, captures: &[Capture]) {
         let mut custody = self.live.custody.borrow_mut();
-        for (name, _) in values.iter().filter(|(_, value)| value.is_secret()) {
-            if !custody.contains(name) {
-                custody.push(name.clone());
+        for capture in captures.iter().filter(|capture| capture.value.sealed.is_some()) {
+            if !custody.contains(&capture.name) {
+                custody.push(capture.name.clone());
             }
         }
     }
@@ -139,7 +144,7 @@ impl<P> Local<P> {
         finished.captures = self.keep_all(&key, captures, call.private)?;
         finished.output = output.map(|output| self.keep(&key, OUTPUT, output, call.private)).transpose()?;
         if call.policy != Policy::Read {
-            self.hold(captures);
+            self.hold(&finished.captures);
         }
         let sealed = finished.captures.iter().any(|capture| capture.value.sealed.is_some());
         self.journal.note(SystemTime::now(), &Record::AttemptFinished(finished));
@@ -166,20 +171,27 @@ impl<P> Local<P> {
                 self.lose(reason);
                 return;
             }
-            self.end(finished.outcome == RunOutcome::Passed);
+            self.end(finished.outcome);
         }
     }
 
     /// The run has ended and its record is durable: what it held is let go, or remembered.
-    fn end(&self, passed: bool) {
+    fn end(&self, outcome: RunOutcome) {
+        let passed = outcome == RunOutcome::Passed;
         if passed {
             let _ = self.end_custody("passed");
         }
         self.journal.give_back();
         if let Some(held) = self.live.held.borrow_mut().take() {
-            let ended = if passed { Ended::Passed } else { Ended::Failed };
-            let _ = held.release(ended, !passed && !self.held().is_empty());
+            let _ = held.release(Ended { outcome, custody: !passed && !self.held().is_empty() });
         }
+        let row = Row {
+            standing: Standing::Ended(outcome),
+            lock: self.live.lock.borrow().clone(),
+            holds: if passed { Vec::new() } else { self.held() },
+            ..index::first(&self.history)
+        };
+        self.index.note(&self.folder, row);
     }
 
     /// Destroys the run's key, and says so.
@@ -306,11 +318,16 @@ impl<P: Person> Ledger for Local<P> {
         let claim = Claim {
             run: &self.history.run.run,
             actor: &self.history.run.actor,
-            resuming: self.resuming,
             take_over: self.take_over,
             holds: &*self.holds,
         };
         let held = self.locks.acquire(name, &claim).map_err(|refused| Stop::Locked(refused.to_string()))?;
+        if let Some(taken) = held.taken_over() {
+            let from =
+                taken.holder.as_ref().map_or("nobody knows whom".to_string(), |holder| format!("run {}", holder.run));
+            let message = format!("the lock `{name}` was taken over from {from}");
+            self.journal.note(SystemTime::now(), &Record::Warning { message });
+        }
         *self.live.held.borrow_mut() = Some(held);
         *self.live.lock.borrow_mut() = Some(name.to_string());
         Ok(())
@@ -342,7 +359,7 @@ impl<P> Local<P> {
             answers: self.keep_all(key, answers, false)?,
             plan: self.history.playbook.digest.clone(),
         };
-        self.hold(answers);
+        self.hold(&record.answers);
         self.journal.note(SystemTime::now(), &Record::Decision(record));
         self.journal.sync()
     }
