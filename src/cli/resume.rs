@@ -114,7 +114,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
 }
 
 /// The run's journal, for this process alone.
-fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit> {
+pub fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit> {
     let (journal, reading) = Journal::open(&folder.journal(), masker, begin::fault()).map_err(|error| match error {
         OpenError::Live => {
             let who = look::look(folder).map(|seen| {
@@ -197,7 +197,7 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
 }
 
 /// The copies of the playbook's files, each still what it was.
-fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, String> {
+pub fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, String> {
     let mut recording = Recording { entry: PathBuf::from(&playbook.path), ..Recording::default() };
     for file in &playbook.files {
         let path = folder.playbook().join(&file.copy);
