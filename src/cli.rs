@@ -3,14 +3,21 @@
 mod begin;
 mod check;
 mod config;
+mod discard;
 mod hygiene;
 mod inputs;
 mod launch;
+mod list;
 mod logs;
 mod person;
 mod resume;
+mod reveal;
 mod run;
+mod runs;
+mod show;
 mod signals;
+mod status;
+mod verify;
 
 use crate::diagnostic::{Diagnostic, Severity, draw};
 use crate::secret::Masker;
@@ -64,6 +71,18 @@ enum Command {
     Run(Box<RunArguments>),
     /// Go on with a run that was cut short, failed, or waits for a person
     Resume(Box<ResumeArguments>),
+    /// List the runs that there were, the latest first
+    List(list::ListArguments),
+    /// Tell what needs attention: runs, locks, secrets that are held; or one run in detail
+    Status(status::StatusArguments),
+    /// Show a run as it went; `--follow` watches one that is under way
+    Show(show::ShowArguments),
+    /// Check that the records of runs are those that were written
+    Verify(verify::VerifyArguments),
+    /// Hand out one secret that a run holds
+    Reveal(reveal::RevealArguments),
+    /// Give a run up, and destroy what it holds
+    Discard(discard::DiscardArguments),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
     /// Keep a world up for several runs, and print where it listens
@@ -242,6 +261,12 @@ fn program() -> i32 {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments, &config::Config::stub(), &masker) as i32,
         Command::Resume(arguments) => resume::resume(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::List(arguments) => list::list(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Status(arguments) => status::status(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Show(arguments) => show::show(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Verify(arguments) => verify::verify(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Reveal(arguments) => reveal::reveal(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Discard(arguments) => discard::discard(&arguments, &config::Config::stub(), &masker) as i32,
         Command::Check(arguments) => check::check(&arguments) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {

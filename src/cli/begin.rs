@@ -150,7 +150,7 @@ fn keep_input(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Re
 }
 
 /// Under which step inputs are sealed; no step can be called so.
-const INPUT: &str = "(input)";
+pub const INPUT: &str = "(input)";
 
 /// The inputs as the record has them.
 ///

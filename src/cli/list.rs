@@ -78,7 +78,7 @@ pub fn name_locks(rows: &mut [Row], locks: &[lock::Seen]) {
 pub fn form(row: &Row) -> Json {
     json!({
         "run": row.run, "begun": row.begun, "playbook": row.playbook, "outcome": row.standing.word(), "actor": row.actor,
-        "round": row.round, "world": row.world, "lock": row.lock, "holds": row.holds,
+        "round": row.round, "world": row.world, "lock": row.lock, "holds": row.holds, "given_up": row.given_up,
     })
 }
 
@@ -109,7 +109,10 @@ fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {
         }
     }
     if more > 0 {
-        out.line(&format!("and {}: `runbook list --all`", count(more, "older run").replace("1 older run", "one older run")));
+        out.line(&format!(
+            "and {}: `runbook list --all`",
+            count(more, "older run").replace("1 older run", "one older run")
+        ));
     }
 }
 
@@ -122,6 +125,9 @@ fn aside(row: &Row) -> String {
     if row.round > 1 {
         parts.push(format!("round {}", row.round));
     }
+    if row.given_up {
+        parts.push("given up".to_string());
+    }
     parts.extend(row.lock.iter().map(|lock| format!("lock {lock}")));
     if !row.holds.is_empty() {
         parts.push(format!("holds {}", row.holds.join(", ")));
@@ -133,7 +139,6 @@ pub fn colour(standing: Standing) -> &'static str {
     match standing {
         Standing::Ended(RunOutcome::Passed) => "32",
         Standing::Ended(RunOutcome::Failed | RunOutcome::Refused) | Standing::Damaged => "31",
-        Standing::Discarded => "2",
         Standing::Live => "34",
         _ => "33",
     }

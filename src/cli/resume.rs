@@ -60,7 +60,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         return Err(refuse(Exit::Mistakes, &fault));
     }
     let vault = Vault::new(&folder.path, &run, Some(config.keeper.clone()));
-    if history.custody.ended && !history.custody.born.is_empty() {
+    if history.custody.ended {
         let text = format!(
             "custody of what the run {run} held was ended: what it captured can be opened by nobody, so nothing can go on \
              with it\nhelp: see `runbook show {run}` for what was done, and begin a new run"

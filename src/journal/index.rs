@@ -40,6 +40,9 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub world: Option<String>,
     pub standing: Standing,
+    /// Somebody has discarded it: it is not gone on with, and what it held is destroyed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
     /// The lock it took; known once a round has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
@@ -55,8 +58,6 @@ pub enum Standing {
     Ended(RunOutcome),
     /// It has not ended.
     Open,
-    /// It has not ended, and somebody has ended its custody: it cannot be gone on with.
-    Discarded,
     /// Its journal is damaged or cannot be read.
     Damaged,
     /// It has not ended, and a process is at it. Never in the index.
@@ -69,7 +70,6 @@ impl Standing {
         match self {
             Standing::Ended(outcome) => outcome.word(),
             Standing::Open => "broken off",
-            Standing::Discarded => "discarded",
             Standing::Damaged => "damaged",
             Standing::Live => "under way",
         }
@@ -239,11 +239,11 @@ fn read(folder: &RunFolder) -> (Option<Entry>, Option<Row>) {
         Ok(seen) => {
             let standing = match &seen.history.ended {
                 Some((_, ended)) => Standing::Ended(ended.outcome),
-                None if seen.history.custody.ended => Standing::Discarded,
                 None => Standing::Open,
             };
             let lock = seen.history.ended.as_ref().and_then(|(_, ended)| ended.lock.clone());
-            let row = Row { lock, holds: seen.holds(), standing, ..first(&seen.history) };
+            let given_up = seen.history.custody.ended && standing != Standing::Ended(RunOutcome::Passed);
+            let row = Row { lock, holds: seen.holds(), standing, given_up, ..first(&seen.history) };
             // What is torn goes when the run is gone on with: then the journal's length would tell nothing.
             let entry = before
                 .filter(|journal| seen.torn == 0 && !seen.live && Stamp::of(&folder.journal()) == Some(*journal))
@@ -263,6 +263,7 @@ pub fn first(history: &super::history::History) -> Row {
         round: history.round,
         world: history.run.world.clone(),
         standing: Standing::Open,
+        given_up: false,
         lock: None,
         holds: Vec::new(),
     }
@@ -281,6 +282,7 @@ fn damaged(folder: &RunFolder) -> Row {
         round: 1,
         world: None,
         standing: Standing::Damaged,
+        given_up: false,
         lock: None,
         holds: Vec::new(),
     }

@@ -2,8 +2,8 @@
 //! Deliberately knows nothing of how a step is done, or who answers.
 
 use super::custody::{Proof, Vault};
-use super::form::{self, Sealer, Sources};
 use super::folder::RunFolder;
+use super::form::{self, Sealer, Sources};
 use super::history::History;
 use super::index::{self, Index, Row, Standing};
 use super::lock::{Claim, Ended, Held, Holds, Locks};

@@ -38,9 +38,8 @@ impl Replay {
     /// The event that a record was; `None` for what nobody was told. `went_on`: more was recorded after a run's end than
     /// what follows it by itself, so that what it says of going on is no longer so.
     pub fn event(&mut self, at: SystemTime, record: &Record, went_on: bool) -> Option<RunEvent> {
-        let noted = |what, by: Option<&String>, text: String| {
-            Some(RunEvent::Noted(Note { what, by: by.cloned(), text }))
-        };
+        let noted =
+            |what, by: Option<&String>, text: String| Some(RunEvent::Noted(Note { what, by: by.cloned(), text }));
         Some(match record {
             Record::RunStarted(run) => {
                 self.run.clone_from(&run.run);

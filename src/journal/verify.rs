@@ -79,7 +79,9 @@ fn copy(folder: &RunFolder, file: &PlaybookFile, verdict: Verdict) -> Verdict {
     let path = folder.playbook().join(&file.copy);
     let means = format!("it was {} when it was run; without it the run is not gone on with", file.path);
     match std::fs::read(&path) {
-        Err(error) => verdict.and(None, format!("the playbook's copy {} cannot be read: {error}", path.display()), means),
+        Err(error) => {
+            verdict.and(None, format!("the playbook's copy {} cannot be read: {error}", path.display()), means)
+        }
         Ok(bytes) if sha256_hex(&bytes) != file.sha256 => {
             let what = format!("the playbook's copy {} was changed: its SHA-256 is another", path.display());
             verdict.and(None, what, means)
