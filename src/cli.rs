@@ -6,6 +6,7 @@ mod config;
 mod discard;
 mod hygiene;
 mod inputs;
+mod keys;
 mod launch;
 mod list;
 mod logs;
@@ -22,6 +23,8 @@ mod verify;
 use crate::diagnostic::{Diagnostic, Severity, draw};
 use crate::secret::Masker;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::path::PathBuf;
 
 /// How a process of ours ends.
@@ -60,6 +63,8 @@ struct Arguments {
     /// More of what happens inside, on standard error (-v, -vv, -vvv)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
+    #[command(flatten)]
+    flags: config::Flags,
     #[command(subcommand)]
     command: Command,
 }
@@ -85,6 +90,8 @@ enum Command {
     Discard(discard::DiscardArguments),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
+    /// Print what is configured, and where it comes from
+    Config(config::ConfigArguments),
     /// Keep a world up for several runs, and print where it listens
     World(WorldArguments),
     /// Print the JSON Schema of a kind of file, for editors
@@ -161,9 +168,9 @@ pub struct OperatorArguments {
     /// Takes the lock over from a run that is gone or has failed
     #[arg(long)]
     pub take_over: bool,
-    /// human (live on a terminal), plain, or json (an event a line)
-    #[arg(long, value_enum, env = "RUNBOOK_OUTPUT", default_value = "human")]
-    pub output: OutputKind,
+    /// human (live on a terminal; the default), plain, or json (an event a line) [env: RUNBOOK_OUTPUT]
+    #[arg(long, value_enum)]
+    pub output: Option<OutputKind>,
 }
 
 #[derive(Args)]
@@ -198,7 +205,8 @@ pub struct ResumeArguments {
     operator: OperatorArguments,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum OutputKind {
     Human,
     Plain,
@@ -258,16 +266,21 @@ fn program() -> i32 {
         }
     };
     logs::start(arguments.verbose, &masker);
+    if matches!(arguments.command, Command::Run(_) | Command::Resume(_)) {
+        hygiene::sweep();
+    }
+    let flags = arguments.flags;
     match arguments.command {
-        Command::Run(arguments) => run::run(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Resume(arguments) => resume::resume(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::List(arguments) => list::list(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Status(arguments) => status::status(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Show(arguments) => show::show(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Verify(arguments) => verify::verify(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Reveal(arguments) => reveal::reveal(&arguments, &config::Config::stub(), &masker) as i32,
-        Command::Discard(arguments) => discard::discard(&arguments, &config::Config::stub(), &masker) as i32,
+        Command::Run(arguments) => with_config(&flags, |config| run::run(&arguments, config, &masker)) as i32,
+        Command::Resume(arguments) => with_config(&flags, |config| resume::resume(&arguments, config, &masker)) as i32,
+        Command::List(arguments) => with_config(&flags, |config| list::list(&arguments, config, &masker)) as i32,
+        Command::Status(arguments) => with_config(&flags, |config| status::status(&arguments, config, &masker)) as i32,
+        Command::Show(arguments) => with_config(&flags, |config| show::show(&arguments, config, &masker)) as i32,
+        Command::Verify(arguments) => with_config(&flags, |config| verify::verify(&arguments, config, &masker)) as i32,
+        Command::Reveal(arguments) => with_config(&flags, |config| reveal::reveal(&arguments, config, &masker)) as i32,
+        Command::Discard(arguments) => with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32,
         Command::Check(arguments) => check::check(&arguments) as i32,
+        Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {
             let schema = match kind {
@@ -285,9 +298,15 @@ fn program() -> i32 {
     }
 }
 
-/// Who is at it.
-fn actor(config: &config::Config) -> String {
-    config.actor.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown".into())
+/// What is in force, handed to a command.
+fn with_config(flags: &config::Flags, command: impl FnOnce(&config::Config) -> Exit) -> Exit {
+    match config::Config::load(flags) {
+        Ok(config) => command(&config),
+        Err(found) => {
+            tell_mistakes(&found);
+            Exit::Mistakes
+        }
+    }
 }
 
 fn world(arguments: &WorldArguments) -> Exit {

@@ -39,9 +39,13 @@ impl StepKey {
     pub fn in_round(&self, round: u32) -> StepKey {
         match round {
             1 => self.clone(),
-            _ if self.0.is_empty() => StepKey(format!("round-{round}")),
-            _ => StepKey(format!("{}/round-{round}", self.0)),
+            _ => self.aside(&format!("round-{round}")),
         }
+    }
+
+    /// What stands in a step beside its own steps; in round brackets, since no step can be called so.
+    pub fn aside(&self, name: &str) -> StepKey {
+        if self.0.is_empty() { StepKey(format!("({name})")) } else { StepKey(format!("{}/({name})", self.0)) }
     }
 
     /// Whether `other` is this step, or a step, iteration or attempt within it.

@@ -70,6 +70,8 @@ pub struct Input {
     pub pattern: Option<regex::Regex>,
     /// Fixed by a variant; nobody can give another.
     pub fixed: Option<Json>,
+    /// Where that variant says so.
+    pub fixed_at: Option<Place>,
     pub default: Option<Json>,
     pub env: Option<String>,
     pub prompt: Option<String>,
@@ -169,6 +171,12 @@ pub struct Ask {
     pub pattern: Option<regex::Regex>,
     pub one_of: Option<Vec<Json>>,
     pub default: Option<Json>,
+}
+
+impl Ask {
+    pub fn is_secret(&self) -> bool {
+        self.kind == InputType::Secret
+    }
 }
 
 #[derive(Debug)]
@@ -435,7 +443,7 @@ impl Plan {
         let mut any = false;
         self.each_step(&mut |step| {
             any |= step.capture.iter().any(|capture| capture.secret.is_some());
-            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(|field| field.kind == InputType::Secret));
+            any |= matches!(&step.work, Work::Manual { ask, .. } if ask.iter().any(Ask::is_secret));
         });
         any
     }

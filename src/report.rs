@@ -16,7 +16,8 @@ use crate::secret::{MaskWriter, Masker};
 use std::io::Write;
 use std::time::SystemTime;
 
-/// Turns events into output. One that cannot write any more stays silent: a run does not end for want of an audience.
+/// Turns events into output. One that cannot write any more says so once, on standard error, and stays silent: a run does
+/// not end for want of an audience.
 pub trait Reporter {
     fn tell(&mut self, event: &RunEvent);
     /// Tells again what happened at another time.
@@ -30,18 +31,26 @@ pub trait Reporter {
 /// Where a reporter writes: masked, and with colour or without.
 pub struct Out {
     writer: MaskWriter<Box<dyn Write>>,
+    /// It could not be written to, which was told.
+    is_lost: bool,
     pub colour: bool,
 }
 
 impl Out {
     pub fn new(writer: Box<dyn Write>, masker: &Masker, colour: bool) -> Out {
-        Out { writer: masker.writer(writer), colour }
+        Out { writer: masker.writer(writer), is_lost: false, colour }
     }
 
     pub fn line(&mut self, text: &str) {
+        let written = writeln!(self.writer, "{text}").and_then(|()| self.writer.flush());
         // A closed pipe is no reason to leave a rotation half done.
-        let _ = writeln!(self.writer, "{text}");
-        let _ = self.writer.flush();
+        if let Err(error) = written
+            && !std::mem::replace(&mut self.is_lost, true)
+        {
+            let why = error.kind();
+            let told = format!("standard output cannot be written to any more ({why}): the run goes on without it");
+            let _ = writeln!(std::io::stderr(), "warning: {told}");
+        }
     }
 
     /// The text in a colour (an ANSI code), where there is colour.

@@ -5,12 +5,12 @@ mod support;
 
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{Answer, Folder, Server, has_ended, until};
+use support::{Answer, Folder, Ran, Server, has_ended, until};
 
 #[test]
 fn each_outcome_has_its_code() {
@@ -54,7 +54,7 @@ struct Running {
 
 impl Running {
     fn start(folder: &Folder, arguments: &[&str]) -> Running {
-        let mut program = folder.program().args(["run", "test.yaml"]).args(arguments);
+        let mut program = with_default_signals(folder.program().args(["run", "test.yaml"]).args(arguments));
         let mut child = program.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (tell, lines) = mpsc::channel();
@@ -193,18 +193,122 @@ finally:
     }
 }
 
+/// Deaf to TERM, as is what it starts.
+const DEAF: &str = r#"
+steps:
+  - id: deaf
+    exec: [bash, -c, 'trap "" TERM; sleep 1000 & echo $! > inner; echo $$ > outer.tmp; mv outer.tmp outer; while :; do sleep 1000; done']
+finally:
+  - id: last
+    http: {url: "{{ api }}/last"}
+"#;
+
 #[test]
-fn a_killed_run_leaves_no_program_behind() {
+fn a_killed_run_leaves_no_program_behind_though_it_be_deaf() {
     let (server, _gate) = gated();
-    let folder = playbook(
-        &server,
-        "steps:\n  - id: long\n    exec: [bash, -c, 'echo $$ > outer.tmp; mv outer.tmp outer; exec sleep 1000']\n",
-    );
+    let folder = playbook(&server, DEAF);
     let mut running = Running::start(&folder, &[]);
     until("the program", || folder.path().join("outer").exists());
     running.signal(libc::SIGKILL);
     assert_eq!(running.child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    for file in ["inner", "outer"] {
+        until("the program's end", || has_ended(folder.read(file).trim()));
+    }
+}
+
+#[test]
+fn a_killed_run_lets_its_program_say_goodbye() {
+    let (server, _gate) = gated();
+    let folder = playbook(
+        &server,
+        "steps:\n  - id: long\n    exec: [bash, -c, 'exec 2> /dev/null; trap \"echo bye > bye; exit\" TERM; echo $$ > outer.tmp; mv outer.tmp outer; while :; do sleep 0.01; done']\n",
+    );
+    let mut running = Running::start(&folder, &[]);
+    until("the program", || folder.path().join("outer").exists());
+    running.signal(libc::SIGKILL);
+    running.child.wait().unwrap();
     until("the program's end", || has_ended(folder.read("outer").trim()));
+    assert_eq!(folder.read("bye"), "bye\n");
+}
+
+#[test]
+fn the_second_signal_ends_a_deaf_program_too() {
+    let (server, _gate) = gated();
+    let folder = playbook(&server, DEAF);
+    let running = Running::start(&folder, &[]);
+    until("the program", || folder.path().join("outer").exists());
+    running.signal(libc::SIGTERM);
+    running.says("the step in flight may end");
+    running.signal(libc::SIGTERM);
+    let (code, shown) = running.ends();
+    assert_eq!(code, 130, "{shown}");
+    for file in ["inner", "outer"] {
+        until("the program's end", || has_ended(folder.read(file).trim()));
+    }
+    assert!(server.requests().is_empty(), "{shown}");
+}
+
+/// Each process is guarded by another; when the program has ended, nobody is left but what it meant to leave.
+#[cfg(target_os = "linux")]
+#[test]
+fn guards_are_unseen_and_leave_nothing_and_nobody_behind() {
+    let (server, _gate) = gated();
+    let folder = playbook(
+        &server,
+        r#"
+steps:
+  - id: many
+    for_each: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
+    exec: [bash, -c, wait]
+  - id: daemon
+    exec: [bash, -c, 'sleep 1000 > /dev/null 2>&1 & echo $! > daemon']
+  - id: look
+    exec: [bash, -c, 'cat /proc/[0-9]*/stat 2> /dev/null > all; echo $PPID $$ > ids; true']
+"#,
+    );
+    let ran = folder.run(&[]).exits(0);
+    let daemon = folder.read("daemon");
+    let lives = !has_ended(daemon.trim());
+    // SAFETY: a plain system call; the process is the one that the script has left.
+    unsafe { libc::kill(daemon.trim().parse().unwrap(), libc::SIGKILL) };
+    assert!(lives, "the daemon was ended\n{}", ran.shown());
+    let (all, ids) = (folder.read("all"), folder.read("ids"));
+    let (run, script) = ids.trim().split_once(' ').unwrap();
+    let children = |of: &str| -> Vec<String> {
+        let stats = all.lines().filter_map(|line| line.split_once('(')?.1.rsplit_once(')'));
+        let of = stats.filter(|(_, rest)| rest.split_whitespace().nth(1) == Some(of));
+        let mut names: Vec<String> = of.map(|(name, _)| name.to_string()).collect();
+        names.sort();
+        names
+    };
+    // The script under way and its guard, of all that there were; and the script has no child that it did not start.
+    assert_eq!(children(run), ["bash", "exec-guard"], "{}", ran.shown());
+    assert!(children(script).is_empty(), "{:?}", children(script));
+}
+
+#[test]
+fn programs_end_by_the_signals_that_the_run_ignores() {
+    for signal in ["PIPE", "XFSZ", "TERM", "HUP", "INT"] {
+        let folder = Folder::with(&format!(
+            "runbook: 1\nname: test\npermissions: {{run: [bash]}}\nsteps:\n  - id: only\n    exec: [bash, -c, 'kill -{signal} $$; echo it lives']\n"
+        ));
+        // Whoever started the tests may have had some ignored.
+        let ran = with_default_signals(folder.program().args(["run", "test.yaml"])).ran();
+        ran.exits(1).shows(&format!("SIG{signal}")).hides("it lives");
+    }
+}
+
+fn with_default_signals(mut program: support::Program) -> support::Program {
+    let default = || {
+        for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+            // SAFETY: a plain system call between fork and exec.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: as said there.
+    unsafe { program.0.pre_exec(default) };
+    program
 }
 
 #[test]
@@ -226,14 +330,94 @@ fn waits_and_retries_end_at_the_first_signal() {
 }
 
 #[test]
-fn a_closed_pipe_does_not_leave_a_run_half_done() {
+fn whoever_wants_a_run_to_outlive_the_terminal_gets_that() {
     let (server, gate) = gated();
     let folder = playbook(&server, &SLOW.replace("/never", "/second"));
-    let mut running = Running::start(&folder, &[]);
+    let mut program = folder.program().args(["run", "test.yaml"]);
+    let ignore = || {
+        // SAFETY: a plain system call between fork and exec.
+        unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+        Ok(())
+    };
+    // SAFETY: as said there.
+    unsafe { program.0.pre_exec(ignore) };
+    let child = program.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the request", || !server.requests().is_empty());
-    drop(running.child.stdout.take());
+    // SAFETY: a plain system call; the child is not reaped yet.
+    unsafe { libc::kill(i32::try_from(child.id()).unwrap(), libc::SIGHUP) };
     gate.send(()).unwrap();
-    let status = running.child.wait().unwrap();
-    assert_eq!(status.code(), Some(0), "{}", running.seen.lock().unwrap());
+    Ran::from(child.wait_with_output().unwrap()).exits(0).hides("the terminal is gone");
+    assert_eq!(server.requests().last().unwrap().path, "/last");
+}
+
+/// What is told about the playbook before it runs, taken off.
+fn without_advice(told: &str) -> String {
+    told.split_inclusive('\n').filter(|line| !line.contains("unused-permission")).collect()
+}
+
+#[test]
+fn a_closed_pipe_does_not_leave_a_run_half_done() {
+    for (output, fails) in [("human", false), ("plain", false), ("json", false), ("json", true)] {
+        let (server, gate) = gated();
+        let more = if fails { "\n  - id: broken\n    exec: [bash, -c, exit 3]\n" } else { "\n" };
+        let steps = SLOW.replace("/never", "/second").replace("\non_failure", &format!("{more}on_failure"));
+        let folder = playbook(&server, &steps);
+        let mut running = Running::start(&folder, &["--output", output]);
+        until("the request", || !server.requests().is_empty());
+        drop(running.child.stdout.take());
+        gate.send(()).unwrap();
+        let status = running.child.wait().unwrap();
+        // Its standard error has ended, so that all of it was read.
+        while running.lines.recv().is_ok() {}
+        let seen = without_advice(&running.seen.lock().unwrap());
+        assert_eq!(status.code(), Some(i32::from(fails)), "{seen}");
+        assert_eq!(server.requests().last().unwrap().path, "/last");
+        assert_eq!(
+            seen, "warning: standard output cannot be written to any more (broken pipe): the run goes on without it\n",
+            "{output}"
+        );
+    }
+}
+
+#[test]
+fn nor_do_two_closed_pipes() {
+    for arguments in [&["--output", "human"][..], &["--output", "plain"], &["--output", "json"], &["-vvv"]] {
+        let (server, gate) = gated();
+        let folder = playbook(&server, &SLOW.replace("/never", "/second"));
+        let mut program = folder.program().args(["run", "test.yaml"]).args(arguments);
+        let mut child = program.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("the request", || !server.requests().is_empty());
+        drop((child.stdout.take(), child.stderr.take()));
+        gate.send(()).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "{arguments:?} {status}");
+        assert_eq!(server.requests().last().unwrap().path, "/last");
+    }
+}
+
+#[test]
+fn nor_does_a_file_that_may_not_grow() {
+    let (server, _gate) = gated();
+    let folder = playbook(
+        &server,
+        "steps:\n  - id: many\n    for_each: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n    http: {url: \"{{ api }}/a\"}\nfinally:\n  - id: last\n    http: {url: \"{{ api }}/last\"}\n",
+    );
+    let mut program = folder.program().args(["run", "test.yaml", "--output", "json", "--no-journal"]);
+    let smallest = || {
+        let limit = libc::rlimit { rlim_cur: 1024, rlim_max: 1024 };
+        // SAFETY: a plain system call between fork and exec; the structure lives as long as it takes.
+        unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) };
+        Ok(())
+    };
+    // SAFETY: as said there.
+    unsafe { program.0.pre_exec(smallest) };
+    let file = std::fs::File::create(folder.path().join("out")).unwrap();
+    program.0.stdout(file);
+    let ran = Ran::from(program.0.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()).exits(0);
+    assert_eq!(
+        without_advice(&ran.stderr),
+        "warning: standard output cannot be written to any more (file too large): the run goes on without it\n"
+    );
+    assert_eq!(folder.read("out").len(), 1024);
     assert_eq!(server.requests().last().unwrap().path, "/last");
 }

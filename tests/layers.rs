@@ -17,7 +17,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("event", &["source", "value", "secret", "plan"]),
     ("action", &["plan", "event", "value", "secret"]),
     ("ledger", &["event", "plan", "value"]),
-    ("journal", &["source", "digest", "ledger", "event", "plan", "playbook", "value", "secret"]),
+    ("journal", &["source", "digest", "ledger", "event", "plan", "value", "secret"]),
     ("engine", &["action", "event", "ledger", "plan", "playbook", "query", "template", "source", "secret", "value"]),
     ("report", &["event", "plan", "diagnostic", "source", "secret", "value"]),
     ("world", &["action", "diagnostic", "playbook", "query", "source", "plan", "value"]),

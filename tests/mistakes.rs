@@ -127,6 +127,8 @@ fn every_code_has_a_case() {
     let mut shown: BTreeSet<String> = MADE.iter().map(ToString::to_string).collect();
     // Told only where the schema lets something pass that the type does not take, which would be a fault of ours.
     shown.insert("wrong-shape".into());
+    // Told of two playbooks, the one that a run was begun with and today's: tests/same.rs shows it.
+    shown.insert("changed-since".into());
     let mut texts = std::fs::read_to_string(root().with_extension("md")).unwrap();
     for entry in std::fs::read_dir(root()).unwrap().flatten() {
         if entry.path().extension().is_some_and(|end| end == "txt") {

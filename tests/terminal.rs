@@ -7,16 +7,19 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use support::{Answer, Folder, Server, until};
+use support::{Answer, Folder, Program, Server, until};
 
 /// A run at a pseudo terminal.
 struct AtTerminal {
     child: Child,
-    keyboard: File,
+    /// `None` once the terminal is gone.
+    keyboard: Option<File>,
     screen: Arc<Mutex<Vec<u8>>>,
     reader: Option<std::thread::JoinHandle<()>>,
+    is_leaving: Arc<AtomicBool>,
     /// How much of the screen was looked at.
     seen: usize,
 }
@@ -44,8 +47,12 @@ impl Drop for AtTerminal {
 
 impl AtTerminal {
     fn start(folder: &Folder, arguments: &[&str]) -> AtTerminal {
+        AtTerminal::start_program(folder.program().args(["run", "test.yaml"]).args(arguments))
+    }
+
+    fn start_program(program: Program) -> AtTerminal {
         let (keyboard, theirs) = pseudo_terminal();
-        let mut program = folder.program().args(["run", "test.yaml"]).args(arguments).env("TERM", "xterm-256color");
+        let mut program = program.env("TERM", "xterm-256color");
         let clone = || Stdio::from(theirs.try_clone().unwrap());
         program.0.stdin(clone()).stdout(clone()).stderr(clone());
         // SAFETY: plain system calls between fork and exec.
@@ -53,6 +60,10 @@ impl AtTerminal {
             program.0.pre_exec(|| {
                 libc::setsid();
                 libc::ioctl(0, libc::TIOCSCTTY, 0);
+                // Whoever started the tests may have had some ignored.
+                for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 Ok(())
             })
         };
@@ -61,17 +72,24 @@ impl AtTerminal {
         drop(program);
         drop(theirs);
         let screen = Arc::new(Mutex::new(Vec::new()));
-        let (mut input, all) = (keyboard.try_clone().unwrap(), screen.clone());
+        let is_leaving = Arc::new(AtomicBool::new(false));
+        let (mut input, all, leave) = (keyboard.try_clone().unwrap(), screen.clone(), is_leaving.clone());
         let reader = std::thread::spawn(move || {
             let mut piece = [0; 4096];
-            while let Ok(count) = input.read(&mut piece) {
-                if count == 0 {
-                    return;
+            // Looks up now and then: under a read that waits, the terminal could not be closed.
+            while !leave.load(Ordering::Relaxed) {
+                let mut ready = libc::pollfd { fd: input.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+                // SAFETY: one structure, as is said.
+                if unsafe { libc::poll(&mut ready, 1, 20) } == 0 {
+                    continue;
                 }
-                all.lock().unwrap().extend_from_slice(&piece[..count]);
+                match input.read(&mut piece) {
+                    Ok(count) if count > 0 => all.lock().unwrap().extend_from_slice(&piece[..count]),
+                    _ => return,
+                }
             }
         });
-        AtTerminal { child, keyboard, screen, reader: Some(reader), seen: 0 }
+        AtTerminal { child, keyboard: Some(keyboard), screen, reader: Some(reader), is_leaving, seen: 0 }
     }
 
     fn screen(&self) -> String {
@@ -94,7 +112,23 @@ impl AtTerminal {
     }
 
     fn types(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).unwrap();
+        self.keyboard.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
+    }
+
+    /// The window is closed, the connection lost.
+    fn hangs_up(&mut self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+        self.reader.take().unwrap().join().unwrap();
+        self.keyboard = None;
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: a plain system call; the child is not reaped yet.
+        unsafe { libc::kill(i32::try_from(self.child.id()).unwrap(), signal) };
+    }
+
+    fn echoes(&self) -> bool {
+        echoes(self.keyboard.as_ref().unwrap())
     }
 
     /// As a person does who waits for the question.
@@ -108,7 +142,7 @@ impl AtTerminal {
     #[track_caller]
     fn answers_unseen(&mut self, question: &str, text: &str) {
         self.sees(question);
-        until("the echo is off", || !echoes(&self.keyboard));
+        until("the echo is off", || !self.echoes());
         self.types(&format!("{text}\n"));
     }
 
@@ -241,15 +275,20 @@ fn echoes(keyboard: &File) -> bool {
 #[test]
 fn an_interruption_at_a_question_ends_the_run_and_leaves_the_terminal_as_it_was() {
     let server = server();
-    for (question, secret, signal) in [
-        ("The token: ", true, None),
-        ("type `south` to approve", false, None),
-        ("The new value: ", true, None),
-        ("The new value: ", true, Some(libc::SIGTERM)),
-    ] {
+    let signals = [None, Some(libc::SIGINT), Some(libc::SIGTERM), Some(libc::SIGHUP)];
+    let questions = [
+        ("Which region: ", false),
+        ("The token: ", true),
+        ("type `south` to approve", false),
+        ("The new value: ", true),
+    ];
+    for ((question, secret), signal) in questions.into_iter().flat_map(|one| signals.map(|signal| (one, signal))) {
         let folder = playbook(&server);
-        let mut run = AtTerminal::start(&folder, &["--set", "region=south"]);
-        if !question.starts_with("The token") {
+        let mut run = AtTerminal::start(
+            &folder,
+            if secret || question.starts_with("type") { &["--set", "region=south"] } else { &[] },
+        );
+        if !question.starts_with("The token") && !question.starts_with("Which") {
             run.answers_unseen("The token: ", SECRET);
         }
         if question.starts_with("The new") {
@@ -257,17 +296,185 @@ fn an_interruption_at_a_question_ends_the_run_and_leaves_the_terminal_as_it_was(
         }
         run.sees(question);
         if secret {
-            until("the echo is off", || !echoes(&run.keyboard));
+            until("the echo is off", || !run.echoes());
         }
         match signal {
             None => run.types("\x03"),
-            // SAFETY: a plain system call; the child is not reaped yet.
-            Some(signal) => drop(unsafe { libc::kill(i32::try_from(run.child.id()).unwrap(), signal) }),
+            Some(signal) => run.signal(signal),
         }
         until("its end", || run.child.try_wait().unwrap().is_some());
-        let echoes = echoes(&run.keyboard);
+        let echoes = run.echoes();
         let (code, screen) = run.ends();
         assert_eq!(code, 130, "{question} {signal:?}\n{screen}");
         assert!(echoes, "the terminal does not echo any more after `{question}` {signal:?}");
     }
+}
+
+#[test]
+fn an_interruption_at_the_question_about_a_role_ends_the_run() {
+    for signal in [None, Some(libc::SIGTERM), Some(libc::SIGHUP)] {
+        let folder = Folder::with(
+            "runbook: 1\nname: test\nsop: {required_role: superadmin}\nsteps:\n  - id: ok\n    wait: 1ms\n",
+        );
+        let mut run = AtTerminal::start(&folder, &[]);
+        run.sees("Do you hold it?");
+        match signal {
+            None => run.types("\x03"),
+            Some(signal) => run.signal(signal),
+        }
+        assert_eq!(run.ends().0, 130);
+    }
+}
+
+/// What was sent and not answered stays unknown, whoever interrupts the question about it: that is what the code tells.
+#[test]
+fn an_interruption_at_the_question_what_became_of_a_step_leaves_it_unknown() {
+    let signals = [None, Some(libc::SIGINT), Some(libc::SIGTERM), Some(libc::SIGHUP)];
+    for (signal, hangs_up) in signals.map(|signal| (signal, false)).into_iter().chain([(None, true)]) {
+        let server = Server::start(|request, _| match request.path.as_str() {
+            "/once" => Answer::Drop,
+            _ => Answer::text(200, "fine"),
+        });
+        let folder = Folder::with(&format!(
+            r#"runbook: 1
+name: test
+permissions: {{net: ["http://{0}/**"]}}
+steps:
+  - id: once
+    http: {{method: POST, url: "http://{0}/once"}}
+  - id: never
+    http: {{url: "http://{0}/never"}}
+finally:
+  - id: last
+    http: {{url: "http://{0}/last"}}
+"#,
+            server.address()
+        ));
+        let mut run = AtTerminal::start(&folder, &[]);
+        run.sees("r, h or a: ");
+        match signal {
+            _ if hangs_up => run.hangs_up(),
+            None => run.types("\x03"),
+            Some(signal) => run.signal(signal),
+        }
+        until("its end", || run.child.try_wait().unwrap().is_some());
+        assert!(hangs_up || run.echoes(), "{signal:?}");
+        let (code, screen) = run.ends();
+        assert_eq!(code, 4, "{signal:?}\n{screen}");
+        assert!(hangs_up || screen.contains("unknown"), "{signal:?}\n{screen}");
+        let paths: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
+        assert_eq!(paths, ["/once", "/last"], "{signal:?}\n{screen}");
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_interrupts_at_any_question() {
+    for question in ["Which region: ", "The token: ", "type `south` to approve", "The new value: "] {
+        let server = server();
+        let folder = playbook(&server);
+        let mut run = AtTerminal::start(&folder, &[]);
+        run.sees("Which region: ");
+        if question != "Which region: " {
+            run.types("south\n");
+            run.sees("The token: ");
+            until("the echo is off", || !run.echoes());
+        }
+        if question.starts_with("t") || question.starts_with("The new") {
+            run.types(&format!("{SECRET}\n"));
+            run.sees("type `south` to approve");
+        }
+        if question.starts_with("The new") {
+            run.types("south\n");
+            run.sees("The new value: ");
+            until("the echo is off", || !run.echoes());
+        }
+        run.hangs_up();
+        assert_eq!(run.ends().0, 130, "{question}");
+        assert!(server.requests().iter().all(|request| request.path == "/look"));
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_interrupts_and_finally_runs() {
+    let server = server();
+    let folder = Folder::with(&format!(
+        r#"runbook: 1
+name: test
+permissions: {{net: ["http://{0}/**"], run: [bash]}}
+steps:
+  - id: slow
+    name: Take a while
+    wait: 1h
+  - id: never
+    http: {{url: "http://{0}/never"}}
+finally:
+  - id: program
+    exec: [bash, -c, 'exit 0']
+  - id: last
+    http: {{url: "http://{0}/last"}}
+"#,
+        server.address()
+    ));
+    let mut run = AtTerminal::start(&folder, &[]);
+    // The spinner is drawn all the while, at last on what is no terminal any more.
+    run.sees("Take a while");
+    run.hangs_up();
+    let (code, screen) = run.ends();
+    assert_eq!(code, 130, "{screen}");
+    let paths: Vec<String> = server.requests().into_iter().map(|request| request.path).collect();
+    assert_eq!(paths, ["/last"], "{screen}");
+}
+
+#[test]
+fn a_passphrase_is_asked_for_twice_unseen_and_one_that_was_mistyped_again() {
+    let folder = Folder::new();
+    folder.file(".config/runbook/config.yaml", "key_passphrase: true\n");
+    let start = || AtTerminal::start_program(folder.program().args(["config", "--try-key"]));
+    let mut terminal = start();
+    terminal.answers_unseen("passphrase for what run", "short");
+    terminal.sees("cannot be the passphrase");
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", "typed-s3cret-valeu");
+    terminal.sees("not the same");
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", SECRET);
+    terminal.answers_unseen("passphrase of run", SECRET);
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("the key works") && !screen.contains(SECRET), "{screen}");
+    let mut terminal = start();
+    terminal.answers_unseen("passphrase for what run", SECRET);
+    terminal.answers_unseen("once more", SECRET);
+    terminal.answers_unseen("passphrase of run", "another-passphrase");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 5, "{screen}");
+    assert!(screen.contains("this is not the passphrase"), "{screen}");
+    let mut terminal = start();
+    terminal.sees("passphrase for what run");
+    until("the echo is off", || !terminal.echoes());
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends().0, 130);
+}
+
+/// What wraps keys may ask for a PIN itself: it has the terminal while it runs, and we have it again thereafter.
+#[test]
+fn a_key_command_may_ask_at_the_terminal() {
+    let folder = Folder::new();
+    let script = r#"printf 'PIN: ' >/dev/tty; read pin </dev/tty; [ "$pin" = 1234 ] || exit 7; tr A-Za-z N-ZA-Mn-za-m"#;
+    let argv = serde_json::json!(["sh", "-c", script]);
+    folder.file(".config/runbook/config.yaml", &format!("key_command: {{wrap: {argv}, unwrap: {argv}}}\n"));
+    let start = || AtTerminal::start_program(folder.program().args(["config", "--try-key"]));
+    let mut terminal = start();
+    // Wrapped, shown to unwrap, and unwrapped as a resume would.
+    (0..3).for_each(|_| terminal.answers("PIN: ", "1234"));
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+    let mut terminal = start();
+    terminal.answers("PIN: ", "1235");
+    terminal.sees("failed (exit code 7)");
+    assert_eq!(terminal.ends().0, 2);
+    let mut terminal = start();
+    terminal.sees("PIN: ");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends().0, 130);
 }

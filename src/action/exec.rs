@@ -2,10 +2,13 @@
 //! Deliberately knows nothing of retries and assertions.
 
 mod child;
+mod guard;
 mod program;
 mod start;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use start::as_born;
 
 use super::{ActionError, Hands, Leave, Output, Sent};
 use crate::plan::permissions::{Grant, Refusal};

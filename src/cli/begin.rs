@@ -19,6 +19,7 @@ use crate::plan::check::Checked;
 use crate::secret::Masker;
 use crate::value::Value;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 /// A run's ledger before anybody is there to answer in it.
@@ -70,7 +71,7 @@ pub struct New<'a> {
 /// # Errors
 /// What is in the way; nothing of the run is left then.
 pub fn begin(new: &New<'_>, config: &Config, masker: &Masker) -> Result<Begun, String> {
-    let state = State::at(&config.state);
+    let state = State::at(&config.state.value);
     let folder = state.create()?;
     let begun = write_first(new, config, masker, &state, &folder);
     if begun.is_err() {
@@ -87,7 +88,7 @@ fn write_first(
     folder: &RunFolder,
 ) -> Result<Begun, String> {
     let playbook = keep_playbook(new.checked, folder)?;
-    let vault = Vault::new(&folder.path, &folder.id, Some(config.keeper.clone()));
+    let vault = Vault::new(&folder.path, &folder.id, Some(Rc::new(super::keys::keeper(config, masker))));
     let journal = Journal::create(&folder.journal(), masker, fault()).map_err(|error| error.to_string())?;
     let plan = &new.checked.plan;
     let secret = new.inputs.iter().any(|input| input.value.is_secret());

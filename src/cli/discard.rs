@@ -50,7 +50,7 @@ fn discarded(arguments: &DiscardArguments, config: &Config, masker: &Masker) -> 
     }
     end(&journal, &folder, passed, config).map_err(|error| no(Exit::Failed, &error))?;
     drop(journal);
-    let state = State::at(&config.state);
+    let state = State::at(&config.state.value);
     Index::of(&state).note_again(&folder);
     if passed {
         super::tell(&format!("the run {run} has passed; its key, which was still there, is destroyed"));
@@ -82,7 +82,7 @@ fn loss(history: &History, run: &str) -> String {
 fn end(journal: &Journal, folder: &RunFolder, passed: bool, config: &Config) -> Result<(), String> {
     Vault::destroy(&folder.path).map_err(|error| format!("the run's key cannot be destroyed: {error}"))?;
     let why = if passed { "passed" } else { "discarded" };
-    journal.note(SystemTime::now(), &Record::CustodyEnded { by: super::actor(config), why: why.into() });
+    journal.note(SystemTime::now(), &Record::CustodyEnded { by: config.actor.value.clone(), why: why.into() });
     journal.sync()?;
     journal.give_back();
     Ok(())
@@ -97,7 +97,7 @@ fn free(history: &History, config: &Config, state: &State) -> Result<Vec<String>
         let Some(holder) = seen.holder.filter(|holder| holder.run == history.run.run && !holder.is_done()) else {
             continue;
         };
-        let actor = super::actor(config);
+        let actor = config.actor.value.clone();
         let claim = Claim { run: &history.run.run, actor: &actor, take_over: false, holds: &|_| Holds::Nothing };
         let held = locks.acquire(&holder.lock, &claim).map_err(|error| failed(&error))?;
         held.release(Ended { outcome: RunOutcome::Failed, custody: false }).map_err(|error| failed(&error))?;

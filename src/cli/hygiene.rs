@@ -1,5 +1,7 @@
-//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics.
+//! Owns what keeps secrets in this process: no core dumps, no debugger of another user, private files, masked panics;
+//! what keeps this process there when what it writes to is not; and taking away what a killed one has left.
 
+use crate::action::TemporaryFolder;
 use crate::secret::Masker;
 
 /// Asks the system to keep this process's memory to itself, and makes every file it creates private.
@@ -9,9 +11,17 @@ pub fn harden() {
         let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
         libc::umask(0o077);
+        // A file that may not grow further is an error of that write, told like a full disk. A closed pipe is one
+        // already: Rust has it so from the start.
+        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
+}
+
+/// Removes the private files of processes that were killed and could not do so themselves.
+pub fn sweep() {
+    TemporaryFolder::sweep();
 }
 
 /// A panic is our own fault: it is said so, masked, and ends with exit code 70.

@@ -21,6 +21,7 @@ pub struct Launch<'a> {
     pub plan: &'a Plan,
     pub inputs: Vec<Resolved>,
     pub operator: &'a OperatorArguments,
+    pub output: OutputKind,
     pub actor: String,
     pub words: Words,
     pub dry_run: bool,
@@ -77,7 +78,7 @@ impl Launch<'_> {
             actor: self.actor,
             world: self.world.as_ref().map(|world| world.address().to_string()),
         };
-        let reporter = RefCell::new(reporter(self.operator.output, self.masker));
+        let reporter = RefCell::new(reporter(self.output, self.masker));
         let signals = super::signals::listen();
         match remember {
             None => {
@@ -155,7 +156,10 @@ pub fn attest(plan: &Plan, operator: &OperatorArguments, world: Option<&World>) 
         return Err(Exit::Refused);
     }
     if let Some(terminal) = Terminal::open() {
-        let answer = terminal.ask(&format!("this SOP requires the role `{role}`. Do you hold it? [y/N]"), false);
+        let answer = terminal.ask_alone(&format!("this SOP requires the role `{role}`. Do you hold it? [y/N]"), false);
+        if answer.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::Interrupted) {
+            return Err(Exit::Interrupted);
+        }
         if answer.is_ok_and(|answer| matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")) {
             return Ok(());
         }

@@ -37,7 +37,7 @@ pub fn list(arguments: &ListArguments, config: &Config, masker: &Masker) -> Exit
 }
 
 fn listed(arguments: &ListArguments, config: &Config, masker: &Masker) -> Result<Exit, Exit> {
-    let state = State::at(&config.state);
+    let state = State::at(&config.state.value);
     let mut runs = Runs::of(&state).map_err(|error| refuse(Exit::Failed, &error.to_string(), masker))?;
     let most = if arguments.all || arguments.output == Form::Json { usize::MAX } else { LATEST };
     let mut rows = Vec::new();

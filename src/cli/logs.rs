@@ -26,6 +26,8 @@ pub fn start(verbosity: u8, masker: &Masker) {
         .with_max_level(level)
         .with_ansi(false)
         .with_target(true)
+        // Told on the same standard error that could not be written to, it would be a panic.
+        .log_internal_errors(false)
         .with_writer(MaskedStderr(masker.clone()))
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -15,15 +15,61 @@ use std::io::{IsTerminal, Write};
 use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How the terminal was before a secret is asked for; set while it is.
 static MODES: Mutex<Option<libc::termios>> = Mutex::new(None);
+
+/// How long the signal that tells of a terminal's end may come after an error that does.
+const HANGUP: Duration = Duration::from_secs(1);
 
 fn modes() -> Option<libc::termios> {
     let mut modes = MaybeUninit::uninit();
     // SAFETY: the structure is read only where the call says that it filled it in.
     unsafe { (libc::tcgetattr(libc::STDIN_FILENO, modes.as_mut_ptr()) == 0).then(|| modes.assume_init()) }
+}
+
+fn restore(modes: Option<libc::termios>) {
+    if let Some(modes) = modes {
+        // SAFETY: the structure was filled in by the system. A process in the background would be stopped here.
+        unsafe {
+            libc::signal(libc::SIGTTOU, libc::SIG_IGN);
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &modes);
+        }
+    }
+}
+
+/// While there is one, signals end the process at once, but with the terminal as it was.
+struct Leaving(Vec<(i32, libc::sighandler_t)>);
+
+impl Leaving {
+    fn begin() -> Leaving {
+        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter();
+        // Whoever had the terminal's end ignored is not ended by it.
+        let signals = signals.filter(|signal| *signal != libc::SIGHUP || !super::signals::is_ignored(*signal));
+        // SAFETY: a plain change of how this process takes a signal, undone when this is dropped.
+        Leaving(signals.map(|signal| (signal, unsafe { libc::signal(signal, leave as *const () as usize) })).collect())
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        for (signal, before) in &self.0 {
+            // SAFETY: as above.
+            unsafe { libc::signal(*signal, *before) };
+        }
+    }
+}
+
+/// Runs in the midst of anything: nothing here allocates or waits.
+extern "C" fn leave(_: i32) {
+    // Held elsewhere only for a moment in which the terminal is as it was.
+    restore(MODES.try_lock().ok().and_then(|mut modes| modes.take()));
+    // SAFETY: plain system calls. What the shell prints next begins a line.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, c"\n".as_ptr().cast(), 1);
+        libc::_exit(super::Exit::Interrupted as i32);
+    }
 }
 
 /// A terminal that a person sits at.
@@ -36,26 +82,24 @@ impl Terminal {
         (std::io::stdin().is_terminal() && std::io::stderr().is_terminal()).then_some(Terminal)
     }
 
-    /// As `ask`, before anything listens for signals: Ctrl-C is an error of kind `Interrupted`, lest it end the process
-    /// while the terminal shows nothing of what is typed.
+    /// As `ask`, before anything listens for signals: Ctrl-C, SIGTERM and SIGHUP end the process with exit code 130, and
+    /// the terminal as it was. A terminal that is gone is an error of kind `Interrupted`.
     pub fn ask_alone(&self, question: &str, unseen: bool) -> std::io::Result<String> {
-        // SAFETY: a plain change of how this process takes a signal, undone below.
-        let before = unseen.then(|| unsafe { libc::signal(libc::SIGINT, libc::SIG_IGN) });
-        let answer = self.ask(question, unseen);
-        if let Some(before) = before {
-            // SAFETY: as above.
-            unsafe { libc::signal(libc::SIGINT, before) };
+        let _leaving = Leaving::begin();
+        match self.ask(question, unseen) {
+            // The signal that tells it comes a little later than the error.
+            Err(error) if self.is_gone() => Err(std::io::Error::new(std::io::ErrorKind::Interrupted, error)),
+            answer => answer,
         }
-        answer
+    }
+
+    fn is_gone(&self) -> bool {
+        modes().is_none()
     }
 
     /// Lets the terminal show what is typed again, where a question for a secret is still open.
     pub fn restore() {
-        let modes = MODES.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(modes) = modes {
-            // SAFETY: the structure was filled in by the system.
-            unsafe { libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &modes) };
-        }
+        restore(MODES.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// One line; unseen where it is a secret.
@@ -303,6 +347,11 @@ async fn on_terminal(terminal: Terminal, question: String, unseen: bool) -> std:
     match answer.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
         // Ctrl-C at a question for a secret has been sent on as a signal: that ends the question, not this.
         Err(error) if error.kind() == std::io::ErrorKind::Interrupted => std::future::pending().await,
+        // A terminal that is gone is told by a signal too, if a little later, and what that sets going comes first.
+        Err(error) if terminal.is_gone() => {
+            tokio::time::sleep(HANGUP).await;
+            Err(error)
+        }
         answer => answer,
     }
 }

@@ -32,7 +32,7 @@ fn refuse(exit: Exit, text: &str) -> Exit {
 }
 
 fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Result<Exit, Exit> {
-    let state = State::at(&config.state);
+    let state = State::at(&config.state.value);
     let folder = state.find(&arguments.run).map_err(|error| refuse(Exit::Mistakes, &error.to_string()))?;
     let (journal, history) = open(&folder, masker)?;
     let run = history.run.run.clone();
@@ -41,7 +41,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
     {
         let ended = Vault::destroy(&folder.path).map(|there| {
             if there {
-                let by = super::actor(config);
+                let by = config.actor.value.clone();
                 journal.note(SystemTime::now(), &Record::CustodyEnded { by, why: "passed".into() });
                 let _ = journal.sync();
             }
@@ -59,7 +59,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
     if let Some(fault) = unknown_step(&plan, named.chain(approved)) {
         return Err(refuse(Exit::Mistakes, &fault));
     }
-    let vault = Vault::new(&folder.path, &run, Some(config.keeper.clone()));
+    let vault = Vault::new(&folder.path, &run, Some(Rc::new(super::keys::keeper(config, masker))));
     if history.custody.ended {
         let text = format!(
             "custody of what the run {run} held was ended: what it captured can be opened by nobody, so nothing can go on \
@@ -84,7 +84,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
             }
         })?;
     attest(&plan, &arguments.operator, world.as_deref())?;
-    let actor = super::actor(config);
+    let actor = config.actor.value.clone();
     let again = Again {
         checked: &checked,
         actor: &actor,
@@ -101,6 +101,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         plan: &plan,
         inputs,
         operator: &arguments.operator,
+        output: arguments.operator.output.unwrap_or(config.output.value),
         actor,
         words,
         dry_run: false,

@@ -18,6 +18,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::SystemTime;
 use zeroize::Zeroizing;
 
@@ -76,7 +77,7 @@ fn revealed(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Re
             format!("custody of what the run {run} held was ended: its key is destroyed, and nobody can open it");
         return Err(no(Exit::Refused, &text));
     }
-    let vault = Vault::new(&folder.path, &history.run.run, Some(config.keeper.clone()));
+    let vault = Vault::new(&folder.path, &history.run.run, Some(Rc::new(super::keys::keeper(config, masker))));
     // Before anything is asked or recorded: what cannot be opened is not revealed.
     let text = open(wanted, &vault, &history, masker).map_err(|error| no(Exit::Failed, &error))?;
     if !arguments.yes {
@@ -94,7 +95,7 @@ fn revealed(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Re
     let file = arguments.to_file.as_ref().map(|path| create(path)).transpose();
     let file = file.map_err(|error| no(Exit::Failed, &error))?;
     let to = file.as_ref().map_or("the terminal".into(), |(path, _)| path.display().to_string());
-    let record = Record::Revealed { secret: name.clone(), by: super::actor(config), to };
+    let record = Record::Revealed { secret: name.clone(), by: config.actor.value.clone(), to };
     journal.note(SystemTime::now(), &record);
     if let Err(error) = journal.make_room().and_then(|()| journal.sync()) {
         if let Some((path, _)) = &file {
@@ -104,7 +105,7 @@ fn revealed(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Re
     }
     journal.give_back();
     drop(journal);
-    Index::of(&State::at(&config.state)).note_again(&folder);
+    Index::of(&State::at(&config.state.value)).note_again(&folder);
     hand_over(file, &text).map_err(|error| no(Exit::Failed, &error))?;
     if let Some(path) = &arguments.to_file {
         super::tell(&masker.mask(&format!("`{name}`, {}, is in {}", wanted.from, path.display())));

@@ -55,7 +55,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
     if !arguments.dry_run {
         attest(&plan, &arguments.operator, world.as_deref())?;
     }
-    let actor = super::actor(config);
+    let actor = config.actor.value.clone();
     let new = New {
         checked: &checked,
         inputs: &inputs,
@@ -74,7 +74,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
                 let text = format!(
                     "error: the run cannot be remembered, so it was not begun: {error}\nhelp: its record is kept below {}; \
                      `--state-dir` or RUNBOOK_STATE_DIR names another folder",
-                    config.state.display()
+                    config.state.value.display()
                 );
                 super::tell(&masker.mask(&text));
                 Exit::Failed
@@ -86,6 +86,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         plan: &plan,
         inputs,
         operator: &arguments.operator,
+        output: arguments.operator.output.unwrap_or(config.output.value),
         actor: actor.clone(),
         words: Words::default(),
         dry_run: arguments.dry_run,

@@ -26,7 +26,7 @@ pub fn refuse(exit: Exit, text: &str, masker: &Masker) -> Exit {
 
 /// The run that a text means.
 pub fn find(text: &str, config: &Config, masker: &Masker) -> Result<RunFolder, Exit> {
-    State::at(&config.state).find(text).map_err(|error| refuse(Exit::Mistakes, &error.to_string(), masker))
+    State::at(&config.state.value).find(text).map_err(|error| refuse(Exit::Mistakes, &error.to_string(), masker))
 }
 
 pub fn see(folder: &RunFolder, masker: &Masker) -> Result<Seen, Exit> {
@@ -42,9 +42,9 @@ pub fn out(masker: &Masker) -> Out {
 
 /// Locks that somebody holds, or that a run which is gone has left.
 pub fn locks(config: &Config, masker: &Masker) -> Result<Vec<lock::Seen>, Exit> {
-    let all = Locks::at(&config.state).all();
+    let all = Locks::at(&config.state.value).all();
     let all = all.map_err(|error| {
-        let text = format!("the locks in {} cannot be read: {error}", config.state.display());
+        let text = format!("the locks in {} cannot be read: {error}", config.state.value.display());
         refuse(Exit::Failed, &text, masker)
     })?;
     let free = |seen: &lock::Seen| !seen.is_live && seen.holder.as_ref().is_some_and(lock::Holder::is_done);

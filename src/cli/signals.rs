@@ -1,4 +1,5 @@
 //! Owns Ctrl-C, SIGTERM and SIGHUP: the first lets the step in flight end, the second ends at once.
+//! Deliberately knows nothing of questions that are asked before there is a run (`person`).
 
 use crate::engine::Signals;
 use std::time::Duration;
@@ -16,17 +17,25 @@ pub fn listen() -> Signals {
     let (hurry, hurried) = watch::channel(false);
     let (abort, aborted) = watch::channel(false);
     // Here and not in the task, which is first run when the first step waits: a signal may come before.
-    let listeners = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    // Who started us with `nohup` wants the run to outlive its terminal; listening would undo that.
+    let hangup = (!is_ignored(libc::SIGHUP)).then(|| signal(SignalKind::hangup())).transpose();
+    let listeners = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), hangup);
     tokio::spawn(async move {
         let (Ok(mut int), Ok(mut term), Ok(mut hup)) = listeners else {
             // Without listeners the system's own way of ending a process stays; the senders must live on all the same.
             return std::future::pending().await;
         };
         let mut next = async || {
+            let hangup = async {
+                match &mut hup {
+                    Some(hup) => hup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = int.recv() => "interrupted",
                 _ = term.recv() => "asked to end",
-                _ = hup.recv() => "the terminal is gone",
+                _ = hangup => "the terminal is gone",
             }
         };
         let why = next().await;
@@ -49,4 +58,13 @@ pub fn listen() -> Signals {
         std::process::exit(super::Exit::Interrupted as i32);
     });
     Signals { interrupt: interrupted, hurry: hurried, abort: aborted }
+}
+
+pub(super) fn is_ignored(signal: i32) -> bool {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the call only asks, and the structure is read only where it says that it filled it in.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) == 0
+            && now.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }

@@ -49,7 +49,7 @@ pub fn status(arguments: &StatusArguments, config: &Config, masker: &Masker) -> 
 }
 
 fn overview(arguments: &StatusArguments, config: &Config, masker: &Masker) -> Result<(), Exit> {
-    let state = State::at(&config.state);
+    let state = State::at(&config.state.value);
     let mut runs = Runs::of(&state).map_err(|error| refuse(Exit::Failed, &error.to_string(), masker))?;
     let all = runs.ids().to_vec();
     let mut found = Vec::new();

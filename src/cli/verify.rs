@@ -30,7 +30,7 @@ pub fn verify(arguments: &VerifyArguments, config: &Config, masker: &Masker) -> 
 fn verified(arguments: &VerifyArguments, config: &Config, masker: &Masker) -> Result<Exit, Exit> {
     let folders: Vec<RunFolder> = match arguments.all {
         true => {
-            let state = State::at(&config.state);
+            let state = State::at(&config.state.value);
             let ids = state.ids().map_err(|error| refuse(Exit::Failed, &error.to_string(), masker))?;
             ids.into_iter().map(|id| RunFolder { path: state.runs().join(&id), id }).collect()
         }

@@ -135,7 +135,7 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
         *here.facts.failure.borrow_mut() = Some((step.id.to_string(), failure.message.clone()));
     }
     if !step.on_failure.is_empty() {
-        let inner = here.within(here.key.in_round(here.round));
+        let inner = here.within(here.key.aside("on_failure").in_round(here.round));
         if let Err(Halt::Lost(reason)) = run_steps(&step.on_failure, scope, &inner).await {
             return Err(Halt::Lost(reason));
         }

@@ -5,20 +5,17 @@ use super::place::{Halt, Place, plain};
 use super::scope::Scope;
 use crate::event::FailureKind;
 use crate::ledger::{Attempted, Call, Missed, Passed, Policy, Stop};
-use crate::plan::{Setting, StepId};
+use crate::plan::Setting;
 use crate::value::Value;
 use std::future::Future;
 use std::pin::Pin;
-
-/// The key under which a file's vars are remembered; no step can be called so.
-const KEY: &str = "(vars)";
 
 /// Defines the vars. One that cannot be evaluated is `Halt::Failed`, with the reason.
 pub async fn set_vars(vars: &[(String, Setting)], scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
     if vars.is_empty() {
         return Ok(());
     }
-    let key = here.key.step(&StepId(KEY.into()));
+    let key = here.key.aside("vars");
     let ledger = here.engine.ledger;
     let attempt = ledger.first_attempt(&key, here.round);
     let call = Call { key: key.clone(), attempt, policy: Policy::Read, custody: false, private: false };

@@ -229,9 +229,17 @@ pub fn attempt_again(
     }
 }
 
-/// The word of a decision, who said it, why, and the answers given; `None` where nobody said anything.
-pub fn word(decision: &Decision) -> Option<(Word, &str, Option<&str>, &[(String, Value)])> {
-    Some(match decision {
+/// What somebody said.
+pub struct Said<'a> {
+    pub what: Word,
+    pub by: &'a str,
+    pub reason: Option<&'a str>,
+    pub answers: &'a [(String, Value)],
+}
+
+/// The word of a decision; `None` where nobody said anything.
+pub fn said(decision: &Decision) -> Option<Said<'_>> {
+    let (what, by, reason, answers): (_, _, _, &[_]) = match decision {
         Decision::Approved { by, reason, .. } => (Word::Approved, by, reason.as_deref(), &[]),
         Decision::Declined { by, reason } => (Word::Declined, by, reason.as_deref(), &[]),
         Decision::Done { by, answers, .. } => (Word::Done, by, None, answers),
@@ -239,7 +247,8 @@ pub fn word(decision: &Decision) -> Option<(Word, &str, Option<&str>, &[(String,
         Decision::Happened { by } => (Word::Happened, by, None, &[]),
         Decision::Abandon { by } => (Word::Abandon, by, None, &[]),
         Decision::Nobody { .. } => return None,
-    })
+    };
+    Some(Said { what, by, reason, answers })
 }
 
 pub fn decision_again(record: &record::DecisionRecord, at: SystemTime, answers: Vec<(String, Value)>) -> Decision {

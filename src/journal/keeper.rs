@@ -139,6 +139,14 @@ impl Keeper {
         }
     }
 
+    /// Names the key file's key without telling it; `None` where there is no key file, or not yet.
+    pub fn key_file_id(&self) -> Result<Option<String>, KeeperError> {
+        match self {
+            Keeper::File(path) => Ok(file::read_if_there(path)?.map(|key| key.id())),
+            Keeper::Passphrase(_) | Keeper::Command { .. } => Ok(None),
+        }
+    }
+
     /// Wraps the key of a run, and shows beforehand that it can be unwrapped again, as far as this keeper can.
     /// Blocks: a person may be asked, a program may take up to a minute for each of its two ways.
     pub fn wrap(&self, run: &str, key: &RunKey) -> Result<Wrapped, KeeperError> {

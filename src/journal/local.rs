@@ -3,7 +3,7 @@
 
 use super::custody::{Proof, Vault};
 use super::folder::RunFolder;
-use super::form::{self, Sealer, Sources};
+use super::form::{self, Said, Sealer, Sources};
 use super::history::History;
 use super::index::{self, Index, Row, Standing};
 use super::lock::{Claim, Ended, Held, Holds, Locks};
@@ -14,7 +14,6 @@ use crate::event::{RunEvent, RunOutcome, StepKey};
 use crate::ledger::{
     Ask, Call, Decided, Decision, Effect, Ledger, Moment, Person, Policy, Recall, Recorded, Stop, perform,
 };
-use crate::playbook::document::InputType;
 use crate::secret::Masker;
 use crate::value::Value;
 use async_trait::async_trait;
@@ -215,8 +214,8 @@ const OUTPUT: &str = "(output)";
 impl<P: Person> Ledger for Local<P> {
     async fn effect(&self, call: &Call, effect: Effect<'_>) -> Result<Recorded, Stop> {
         let key = form::key(call.key.as_str(), call.attempt);
-        match self.history.attempt(&key) {
-            Some(past) => match &past.finished {
+        if let Some(past) = self.history.attempt(&key) {
+            match &past.finished {
                 Some(finished) => {
                     let captures = self.open_all(&key, &finished.captures).map_err(Stop::Unproven)?;
                     let output = finished.output.as_ref().map(|output| self.open(&key, OUTPUT, output));
@@ -227,8 +226,7 @@ impl<P: Person> Ledger for Local<P> {
                 }
                 None if past.policy == Policy::Once => return Err(Stop::InDoubt(call.key.attempt(call.attempt))),
                 None => {}
-            },
-            None => {}
+            }
         }
         if let Some(reason) = self.lost() {
             return Err(Stop::Lost(reason));
@@ -257,9 +255,7 @@ impl<P: Person> Ledger for Local<P> {
         if let Some(reason) = self.lost() {
             return Err(Stop::Lost(reason));
         }
-        if let Ask::Manual { fields, .. } = ask
-            && fields.iter().any(|field| field.kind == InputType::Secret)
-        {
+        if matches!(ask, Ask::Manual { fields, .. } if fields.iter().any(crate::plan::Ask::is_secret)) {
             self.prove().map_err(Stop::Unproven)?;
         }
         // Whoever thinks long, or stops the run meanwhile, finds all that was done before on the disk.
@@ -348,7 +344,7 @@ impl<P: Person> Ledger for Local<P> {
 
 impl<P> Local<P> {
     fn decide(&self, key: &str, decision: &Decision) -> Result<(), String> {
-        let Some((what, by, reason, answers)) = form::word(decision) else { return Ok(()) };
+        let Some(Said { what, by, reason, answers }) = form::said(decision) else { return Ok(()) };
         let (step, attempt) = key.rsplit_once('#').unwrap_or((key, "1"));
         let record = record::DecisionRecord {
             step: step.into(),

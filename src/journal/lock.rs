@@ -4,14 +4,13 @@
 mod file;
 mod refused;
 
-pub use refused::Refused;
+pub use crate::digest::sha256_hex;
+use refused::Refused;
 
 use super::host::{Host, lives};
-use super::seal::hex;
 use crate::event::RunOutcome;
 use file::{Content, LockFile};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -201,7 +200,7 @@ impl Locks {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(&hex(&Sha256::digest(name))[..32])
+        self.folder.join(&sha256_hex(name.as_bytes())[..32])
     }
 }
 

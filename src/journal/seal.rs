@@ -1,11 +1,11 @@
 //! Owns the key of a run, and what is sealed under it. The only file that names `chacha20poly1305`.
 //! Deliberately knows nothing of where sealed texts are kept, nor of who wraps the key.
 
+use crate::digest::sha256_hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// Length of every key, in bytes.
@@ -55,7 +55,7 @@ impl RunKey {
 
     /// Names the key without telling it: the first 8 hex digits of its SHA-256.
     pub(super) fn id(&self) -> String {
-        hex(&Sha256::digest(&self.0[..]))[..8].to_string()
+        sha256_hex(&self.0[..])[..8].to_string()
     }
 
     /// Seals a value of a run: base64 of version ‖ nonce ‖ ciphertext and tag. `key` names the step, as a `StepKey` is

@@ -150,7 +150,7 @@ pub fn hides_all<'a>(ran: &Ran, secrets: impl Iterator<Item = &'a String>) {
 }
 
 /// Every secret in a state of the world.
-fn secrets(state: &Json) -> Vec<String> {
+pub fn secrets(state: &Json) -> Vec<String> {
     let mut found = Vec::new();
     let mut add = |json: &Json| match json {
         Json::String(text) => found.push(text.clone()),

@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of permissions, of how it is started, or of what its output means.
 
 use super::Command;
+use super::guard::Guard;
 use super::program::Surroundings;
 use super::start::start;
 use crate::action::{ActionError, Cancel, Sent};
@@ -38,10 +39,11 @@ enum Stop {
 }
 
 pub(super) async fn run(command: &Command, surroundings: &Surroundings, cancel: &Cancel) -> Result<Ended, ActionError> {
-    let mut child = start(command, surroundings).await?;
-    let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()).map(Group) else {
+    let (mut child, guard) = start(command, surroundings).await?;
+    let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Err(ActionError::Failed { message: "the program has no process id".into(), sent: Sent::Perhaps });
     };
+    let group = Group { id, attended: false, _guard: guard };
     let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (Vec::new(), Vec::new());
@@ -185,29 +187,36 @@ async fn until(at: Option<Instant>) {
 }
 
 /// The process group of a program. Ended when dropped, which is when attending to it is given up.
-struct Group(i32);
+struct Group {
+    id: i32,
+    attended: bool,
+    /// Relieved when this is dropped, after the group was ended if it has to be.
+    _guard: Guard,
+}
 
 impl Group {
     fn signal(&self, signal: i32) {
         // SAFETY: a plain system call on numbers. The group's number is not given to another while one of it is
         // there, and none of it being there is no error that matters.
-        unsafe { libc::killpg(self.0, signal) };
+        unsafe { libc::killpg(self.id, signal) };
     }
 
     fn is_there(&self) -> bool {
         // SAFETY: as above; signal 0 only asks.
-        unsafe { libc::killpg(self.0, 0) == 0 }
+        unsafe { libc::killpg(self.id, 0) == 0 }
     }
 
-    /// It was attended to until its end.
-    fn forget(self) {
-        std::mem::forget(self);
+    /// It was attended to until its end; what the program left behind may stay.
+    fn forget(mut self) {
+        self.attended = true;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.signal(libc::SIGKILL);
+        if !self.attended {
+            self.signal(libc::SIGKILL);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Owns starting a program: its arguments, its environment, and nothing inherited.
 //! Deliberately knows nothing of how it ends.
 
+use super::guard::{Guard, Line};
 use super::program::Surroundings;
 use super::{Command, unsent};
 use crate::action::ActionError;
@@ -11,14 +12,21 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::sleep;
 
-pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Result<Child, ActionError> {
+/// The program, and who guards it as long as it is attended to.
+pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Result<(Child, Guard), ActionError> {
     if !command.cwd.is_dir() {
         return Err(unsent(format!("the folder `{}` (`cwd`) is not there", command.cwd.display())));
     }
+    let guard = Guard::start().map_err(|error| {
+        let file = surroundings.file.display();
+        unsent(format!(
+            "`{file}` could not be started: it needs a process to guard it, and there is none to be had: {error}"
+        ))
+    })?;
     let mut attempts = 0;
     loop {
-        match prepare(command, surroundings).spawn() {
-            Ok(child) => return Ok(child),
+        match prepare(command, surroundings, guard.line()).spawn() {
+            Ok(child) => return Ok((child, guard)),
             // Someone still has the file open for writing, perhaps a child between fork and exec that is not meant
             // to: gone in a moment, and nothing was started yet.
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && attempts < 20 => {
@@ -39,7 +47,7 @@ pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Res
     }
 }
 
-fn prepare(command: &Command, surroundings: &Surroundings) -> tokio::process::Command {
+fn prepare(command: &Command, surroundings: &Surroundings, guard: Line) -> tokio::process::Command {
     let mut prepared = tokio::process::Command::new(&surroundings.file);
     let mut argv = command.argv.iter().map(|value| value.expose_text());
     if let Some(argv0) = argv.next() {
@@ -66,31 +74,40 @@ fn prepare(command: &Command, surroundings: &Surroundings) -> tokio::process::Co
         .stderr(Stdio::piped());
     let parent = std::process::id();
     // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
-    unsafe { prepared.pre_exec(move || isolate(parent)) };
+    unsafe { prepared.pre_exec(move || isolate(parent, guard)) };
     prepared
 }
 
 /// In the child, before the program: a session of its own (so that it is a group of its own, and what asks for a
-/// password on the terminal fails instead of stopping for ever), private files, no descriptors but the three.
-fn isolate(parent: u32) -> io::Result<()> {
+/// password on the terminal fails instead of stopping for ever), guarded, private files, no descriptors but the three.
+fn isolate(parent: u32, guard: Line) -> io::Result<()> {
     // SAFETY: plain system calls on numbers.
     unsafe {
         if libc::setsid() < 0 {
             return Err(io::Error::last_os_error());
         }
         libc::umask(0o077);
-        #[cfg(target_os = "linux")]
-        {
-            // A run that is killed takes its program along, lest both it and the resumed run do the same thing.
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            if u32::try_from(libc::getppid()).is_ok_and(|now| now != parent) {
-                libc::_exit(127);
-            }
-            // Not closed but marked: the one by which a failed exec is told is among them.
-            libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        // A guard that is gone is an error here, not the end of this process before it is a program.
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        guard.announce()?;
+        if u32::try_from(libc::getppid()).is_ok_and(|now| now != parent) {
+            // The run is gone: what has not begun need not.
+            libc::_exit(127);
         }
-        #[cfg(not(target_os = "linux"))]
-        let _ = parent;
+        as_born()?;
+        // Not closed but marked: the one by which a failed exec is told is among them.
+        #[cfg(target_os = "linux")]
+        libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+    Ok(())
+}
+
+/// Gives a process between fork and exec the signals back that we ignore: a program that is meant to end by one must.
+/// For `pre_exec`; never an error.
+pub(crate) fn as_born() -> io::Result<()> {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: a plain system call on numbers, safe after a fork.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     Ok(())
 }

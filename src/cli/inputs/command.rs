@@ -4,6 +4,7 @@
 use crate::secret::Masker;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use zeroize::Zeroizing;
 
@@ -18,13 +19,11 @@ const LARGEST_HEARD: usize = 64 * 1024;
 pub fn output_of(argv: &[String], masker: &Masker) -> Result<String, String> {
     let (program, rest) = argv.split_first().ok_or("its `command` is empty")?;
     let cannot = |error: io::Error| format!("the command `{program}` cannot be run: {error}");
-    let mut child = Command::new(program)
-        .args(rest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(cannot)?;
+    let mut command = Command::new(program);
+    command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // SAFETY: it makes only calls that are safe between fork and exec.
+    unsafe { command.pre_exec(crate::action::exec::as_born) };
+    let mut child = command.spawn().map_err(cannot)?;
     let heard = hear(&mut child, masker, &mut masker.writer(io::stderr()));
     if heard.is_err() {
         let _ = child.kill();

@@ -13,11 +13,18 @@ const FIRST_LINE: &str = "# A key of runbook's: whoever has it can read the secr
 /// More than a key file can have.
 const MOST: u64 = 4096;
 
+/// The key in the file; `None` where there is no such file.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<RunKey>, KeeperError> {
+    match open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        opened => parse(path, opened).map(Some),
+    }
+}
+
 /// The key in the file, which is made where it is not there. Of two who make it in the same instant, both get one key.
 pub(super) fn read_or_make(path: &Path) -> Result<RunKey, KeeperError> {
-    match open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        opened => return parse(path, opened),
+    if let Some(key) = read_if_there(path)? {
+        return Ok(key);
     }
     make(path).map_err(|error| {
         let why = match error.kind() {
@@ -31,26 +38,22 @@ pub(super) fn read_or_make(path: &Path) -> Result<RunKey, KeeperError> {
             path.display()
         ))
     })?;
-    match open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(unfit(format!(
+    read_if_there(path)?.ok_or_else(|| {
+        unfit(format!(
             "the key file {} is a link to nothing\nhelp: remove the link, or make what it names be there",
             path.display()
-        ))),
-        opened => parse(path, opened),
-    }
+        ))
+    })
 }
 
 /// The key in a file that must be there already and be the one `wanted` names.
 pub(super) fn read(path: &Path, run: &str, wanted: &str) -> Result<RunKey, KeeperError> {
     let way = "bring that file back, or name it: `--key-file PATH`";
-    let key = match open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(KeeperError::Locked(format!(
-                "the key of run {run} is wrapped with the key file {wanted}, and {} is not there\nhelp: {way}",
-                path.display()
-            )));
-        }
-        opened => parse(path, opened)?,
+    let Some(key) = read_if_there(path)? else {
+        return Err(KeeperError::Locked(format!(
+            "the key of run {run} is wrapped with the key file {wanted}, and {} is not there\nhelp: {way}",
+            path.display()
+        )));
     };
     if key.id() != wanted {
         return Err(KeeperError::Locked(format!(

@@ -41,7 +41,7 @@ impl State {
 
 #[track_caller]
 fn told(got: Result<Held, Refused>) -> String {
-    got.err().expect("the lock was had").to_string()
+    got.expect_err("the lock was had").to_string()
 }
 
 #[test]

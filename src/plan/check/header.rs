@@ -80,6 +80,7 @@ impl Judge<'_> {
                 one_of: written.one_of.clone(),
                 pattern: written.pattern.as_ref().and_then(|text| self.regex(text, &place.key("pattern"))),
                 fixed: None,
+                fixed_at: None,
                 default: written.default.clone(),
                 env: written.env.clone(),
                 prompt: written.prompt.clone(),
@@ -142,10 +143,10 @@ impl Judge<'_> {
                     );
                 }
                 Some(input) => match inputs::judge_in(input, value, self.texts) {
-                    Ok(value) => input.fixed = Some(value),
+                    Ok(value) => (input.fixed, input.fixed_at) = (Some(value), Some(place.clone())),
                     Err(fault) if value.is_null() && input.default.as_ref().is_some_and(Json::is_null) => {
                         let _ = fault;
-                        input.fixed = Some(Json::Null);
+                        (input.fixed, input.fixed_at) = (Some(Json::Null), Some(place.clone()));
                     }
                     Err(fault) => self.tell(Diagnostic::error("bad-input", format!("`{name}`: {fault}"), place)),
                 },

@@ -27,6 +27,27 @@ impl Judge<'_> {
         steps.iter().enumerate().map(|(index, step)| self.step(step, &place.index(index), index)).collect()
     }
 
+    /// The id of a step without a name: another one in each list that stands beside another.
+    fn unnamed(&mut self, place: &Place, index: usize) -> String {
+        let list = place.route.parent().unwrap_or_default();
+        let list = match list.as_str().rsplit('/').next() {
+            Some("on_failure") => "on-failure",
+            Some("finally") => "finally",
+            Some("on_unknown") => "find",
+            _ => "step",
+        };
+        let id = format!("{list}-{}", index + 1);
+        if let Some(first) = self.ids.get(&id).cloned() {
+            self.tell(
+                Diagnostic::error("duplicate-id", format!("a step without a name is called `{id}` here"), place)
+                    .saying("this one")
+                    .label(&first, Part::Value, "and another is called so")
+                    .help("give it an `id` of its own"),
+            );
+        }
+        id
+    }
+
     pub fn step(&mut self, written: &document::Step, place: &Place, index: usize) -> Step {
         let id = match step_id(written) {
             Some(id) => {
@@ -38,7 +59,7 @@ impl Judge<'_> {
                 }
                 id
             }
-            None => format!("step-{}", index + 1),
+            None => self.unnamed(place, index),
         };
         let effect = written.effect.unwrap_or_else(|| default_effect(written));
         let each = written.for_each.as_ref().and_then(|json| self.each(json, written, place));
