@@ -278,7 +278,9 @@ fn program() -> i32 {
         Command::Show(arguments) => with_config(&flags, |config| show::show(&arguments, config, &masker)) as i32,
         Command::Verify(arguments) => with_config(&flags, |config| verify::verify(&arguments, config, &masker)) as i32,
         Command::Reveal(arguments) => with_config(&flags, |config| reveal::reveal(&arguments, config, &masker)) as i32,
-        Command::Discard(arguments) => with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32,
+        Command::Discard(arguments) => {
+            with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32
+        }
         Command::Check(arguments) => check::check(&arguments) as i32,
         Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,

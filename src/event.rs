@@ -202,6 +202,7 @@ pub struct Failure {
     pub help: Vec<String>,
 }
 
+/// What kind of trouble a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
@@ -265,6 +266,7 @@ pub struct MeasuredInterval {
     pub budget: Option<Duration>,
 }
 
+/// How a round of a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {

@@ -27,7 +27,7 @@ const TOKEN: &str = "s3cr3t-t0ken-77aa";
 /// Makes a token, which is shown once; then fails, unless the file `ready` is there.
 const ROTATE: &str = r#"
 runbook: 1
-name: rotate
+name: test
 title: Make a new token
 inputs:
   service: {default: pages}

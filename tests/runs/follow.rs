@@ -71,7 +71,8 @@ fn shows_what_is_there_and_what_comes() {
 fn goes_on_through_a_torn_end_and_a_resume() {
     let folder = Folder::with(&patient());
     // The process kills itself in the middle of a write, which leaves half a record.
-    let died = |write: u32| folder.program().args(["run", "test.yaml"]).env("RUNBOOK_FAULT", &format!("{write}:half")).ran();
+    let died =
+        |write: u32| folder.program().args(["run", "test.yaml"]).env("RUNBOOK_FAULT", &format!("{write}:half")).ran();
     folder.file("ready", "");
     assert_eq!(died(4).code, -1);
     let id = folder.ids().remove(0);

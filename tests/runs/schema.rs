@@ -24,14 +24,26 @@ fn every_line_of_a_real_run_is_valid() {
     let records = folder.records(&folder.ids()[0]);
     assert_valid(&records);
     for wanted in [
-        "run-started", "custody-proven", "step-started", "attempt-started", "attempt-finished", "attempt-failed",
-        "step-finished", "run-finished", "revealed", "run-resumed", "custody-ended",
+        "run-started",
+        "custody-proven",
+        "step-started",
+        "attempt-started",
+        "attempt-finished",
+        "attempt-failed",
+        "step-finished",
+        "run-finished",
+        "revealed",
+        "run-resumed",
+        "custody-ended",
     ] {
         assert!(records.iter().any(|record| record["type"] == wanted), "no {wanted} among {records:?}");
     }
     let asks = Folder::with(&format!(
         "{}on_failure:\n  - {{id: tell, exec: [sh, -c, 'exit 0'], effect: idempotent}}\n",
-        ROTATE.replace("steps:\n", "steps:\n  - {id: sure, confirm: Sure?}\n  - {id: never, when: false, confirm: Never?}\n")
+        ROTATE.replace(
+            "steps:\n",
+            "steps:\n  - {id: sure, confirm: Sure?}\n  - {id: never, when: false, confirm: Never?}\n"
+        )
     ));
     asks.run(&["--approve", "sure"]).exits(1);
     let records = asks.records(&asks.ids()[0]);

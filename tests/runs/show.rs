@@ -1,7 +1,7 @@
 //! A run told again.
 
 use crate::support::Folder;
-use crate::{ROTATE, TOKEN, failed};
+use crate::{ROTATE, TOKEN};
 
 /// Lines without what differs each time: durations.
 fn steady(text: &str) -> Vec<String> {

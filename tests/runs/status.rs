@@ -57,7 +57,7 @@ fn a_run_that_passed_and_kept_its_key_is_told() {
 
 #[test]
 fn a_run_that_waits_for_a_person_is_told_until_it_is_given_up() {
-    let folder = Folder::with("runbook: 1\nname: asks\nsteps: [{id: go, confirm: Go on?}]\n");
+    let folder = Folder::with("runbook: 1\nname: test\nsteps: [{id: go, confirm: Go on?}]\n");
     folder.run(&[]).exits(3);
     folder.does(&["status"]).exits(0).shows("waiting").shows("asks what it waits for");
     folder.does(&["discard", "last", "--yes"]).exits(0);

@@ -29,8 +29,8 @@ pub fn detail(folder: &RunFolder, as_json: bool, config: &Config, masker: &Maske
     for (name, text) in facts(folder, &seen, &row) {
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
-        out.line(neutral(&format!("{}{first}", column(name, 11))).trim_end());
-        lines.for_each(|line| out.line(&neutral(&format!("{}{line}", " ".repeat(11)))));
+        out.line(neutral(&format!("{}{first}", column(name, 13))).trim_end());
+        lines.for_each(|line| out.line(&neutral(&format!("{}{line}", " ".repeat(13)))));
     }
     if let Some(need) = need {
         let ways = next(&row, need);
