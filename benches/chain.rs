@@ -1,5 +1,6 @@
 //! A chain of GETs, each with three assertions and a capture that the next one sends, against the bare loop that only
-//! sends the same requests: `cargo bench --bench chain`. What counts is the ratio in one run, not the milliseconds.
+//! sends the same requests, and with the journal against without: `cargo bench --bench chain`. What counts is the ratio in
+//! one run, not the milliseconds.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,45 +9,62 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const STEPS: usize = 1_000;
+const ONCE: usize = 200;
 const RUNS: usize = 7;
 
 fn main() {
     let port = serve();
     let folder = std::env::temp_dir().join(format!("runbook-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let playbook = folder.join("chain.yaml");
-    std::fs::write(&playbook, chain(port)).unwrap();
-    let program = |arguments: &[&str]| {
+    // What changes something is recorded twice a step, each time durably; fewer steps show as much.
+    let (reads, once, loose) = (chain(port, STEPS, "read"), chain(port, ONCE, "once"), chain(port, ONCE, "read"));
+    let playbook = |name: &str, text: &str| {
+        let path = folder.join(format!("{name}.yaml"));
+        std::fs::write(&path, text.replace("name: chain", &format!("name: {name}"))).unwrap();
+        path
+    };
+    let (reads, once, loose) = (playbook("reads", &reads), playbook("once", &once), playbook("loose", &loose));
+    let program = |arguments: &[&str], playbook: &std::path::Path| {
         let clock = Instant::now();
         let mut command = Command::new(env!("CARGO_BIN_EXE_runbook"));
+        command.env("RUNBOOK_STATE_DIR", folder.join("state")).env("RUNBOOK_KEY_FILE", folder.join("key"));
         let status =
-            command.args(arguments).arg(&playbook).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            command.args(arguments).arg(playbook).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(status.success());
         clock.elapsed()
     };
-    let (mut bare, mut checks, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let run = ["run", "--output", "plain"];
+    let forgetful = ["run", "--output", "plain", "--no-journal"];
+    let mut times: [Vec<Duration>; 6] = Default::default();
     for _ in 0..RUNS {
-        bare.push(bare_loop(port));
-        checks.push(program(&["check"]));
-        runs.push(program(&["run", "--output", "plain"]));
+        times[0].push(bare_loop(port));
+        times[1].push(program(&["check"], &reads));
+        times[2].push(program(&forgetful, &reads));
+        times[3].push(program(&run, &reads));
+        times[4].push(program(&forgetful, &loose));
+        times[5].push(program(&run, &once));
     }
     std::fs::remove_dir_all(&folder).unwrap();
-    let (bare, check, run) = (median(bare), median(checks), median(runs));
-    println!("{STEPS} steps, medians of {RUNS}:");
-    println!("  bare loop      {:>8.1} ms", millis(bare));
-    println!("  runbook check  {:>8.1} ms", millis(check));
-    println!("  runbook run    {:>8.1} ms, {:.2} times the bare loop", millis(run), millis(run) / millis(bare));
+    let [bare, check, off, on, loose, once] = times.map(|times| millis(median(times)));
+    println!("{STEPS} steps that read, medians of {RUNS}:");
+    println!("  bare loop                  {bare:>8.1} ms");
+    println!("  runbook check              {check:>8.1} ms");
+    println!("  runbook run --no-journal   {off:>8.1} ms, {:.2} times the bare loop", off / bare);
+    println!("  runbook run                {on:>8.1} ms, {:.2} times that without a journal", on / off);
+    println!("{ONCE} steps that are once (two syncs each):");
+    println!("  as if they read, without   {loose:>8.1} ms");
+    println!("  runbook run                {once:>8.1} ms, {:.2} times that", once / loose);
 }
 
-fn chain(port: u16) -> String {
+fn chain(port: u16, steps: usize, effect: &str) -> String {
     let mut text = format!(
         "runbook: 1\nname: chain\npermissions: {{net: [\"http://127.0.0.1:{port}/**\"]}}\nvars: {{api: \"http://127.0.0.1:{port}\"}}\nsteps:\n"
     );
-    for n in 0..STEPS {
+    for n in 0..steps {
         let before = if n == 0 { String::new() } else { format!("?n={{{{ n{} }}}}", n - 1) };
         let _ = write!(
             text,
-            "  - id: get-{n}\n    http: {{url: \"{{{{ api }}}}/items{before}\"}}\n    expect:\n      - status == 200\n      - jq: .ok\n      - jq: .n > 0\n    capture: {{n{n}: .n}}\n"
+            "  - id: get-{n}\n    effect: {effect}\n    http: {{url: \"{{{{ api }}}}/items{before}\"}}\n    expect:\n      - status == 200\n      - jq: .ok\n      - jq: .n > 0\n    capture: {{n{n}: .n}}\n"
         );
     }
     text

@@ -22,6 +22,8 @@ pub struct Hands {
     pub masker: Masker,
     /// Set in a rehearsal: what stands in for the outside.
     pub stand_ins: Option<StandIns>,
+    /// The descriptor that shows that the run is live; open for as long as a program of it may be.
+    pub life: Option<std::os::fd::RawFd>,
 }
 
 /// Where a world's fakes are. Whatever is not named here does not exist.

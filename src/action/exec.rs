@@ -46,7 +46,7 @@ pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Res
         return Err(ActionError::Interrupted { sent: Sent::No });
     }
     let surroundings = Surroundings::of(&name, hands.stand_ins.as_ref())?;
-    let ended = child::run(command, &surroundings, leave.cancel).await?;
+    let ended = child::run(command, &surroundings, hands.life, leave.cancel).await?;
     let stdout = String::from_utf8_lossy(&ended.stdout);
     Ok(Value::plain(json!({
         "exit_code": ended.exit_code,

@@ -14,6 +14,7 @@ use crate::secret::Masker;
 use crate::world::World;
 use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 
 /// A run that is about to begin, or to go on.
@@ -29,6 +30,8 @@ pub struct Launch<'a> {
     pub until: Option<String>,
     pub world: Option<Rc<World>>,
     pub masker: &'a Masker,
+    /// What shows that the run is live.
+    pub life: Option<RawFd>,
 }
 
 /// Makes the ledger of a run, given who answers in it.
@@ -69,6 +72,7 @@ impl Launch<'_> {
             clients: http::Clients::default(),
             masker: self.masker.clone(),
             stand_ins: self.world.as_ref().map(|world| world.stand_ins()),
+            life: self.life,
         };
         let options = Options {
             dry_run: self.dry_run,

@@ -11,6 +11,7 @@ use crate::event::RunOutcome;
 use crate::journal::custody::Vault;
 use crate::journal::folder::{RunFolder, State};
 use crate::journal::history::History;
+use crate::journal::host::{Host, lives};
 use crate::journal::look;
 use crate::journal::record::{Playbook, Record};
 use crate::journal::writer::{Journal, OpenError};
@@ -20,7 +21,7 @@ use crate::secret::Masker;
 use crate::world::World;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 pub fn resume(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Exit {
     resumed(arguments, config, masker).unwrap_or_else(|exit| exit)
@@ -109,14 +110,35 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         until,
         world: world.clone(),
         masker,
+        life: Some(begun.journal.life()),
     };
     let exit = launch.go(Some(Box::new(|person| begun.with(person, masker))), run);
     Ok(super::run::keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))
 }
 
+/// What a killed run had started has two seconds to end; for so long the run is not gone on with.
+const LOOKS: u32 = 60;
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether the process of a run is gone, and only what it had started is left.
+fn is_killed(folder: &RunFolder) -> bool {
+    look::look(folder).is_ok_and(|seen| {
+        let process = seen.process();
+        process.host == Host::here().name && !lives(process.pid)
+    })
+}
+
 /// The run's journal, for this process alone.
 pub fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit> {
-    let (journal, reading) = Journal::open(&folder.journal(), masker, begin::fault()).map_err(|error| match error {
+    let mut opened = Journal::open(&folder.journal(), masker, begin::fault());
+    for _ in 0..LOOKS {
+        if !matches!(opened, Err(OpenError::Live)) || !is_killed(folder) {
+            break;
+        }
+        std::thread::sleep(LOOK);
+        opened = Journal::open(&folder.journal(), masker, begin::fault());
+    }
+    let (journal, reading) = opened.map_err(|error| match error {
         OpenError::Live => {
             let who = look::look(folder).map(|seen| {
                 let process = seen.process();

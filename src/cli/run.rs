@@ -67,8 +67,8 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
     };
     // A rehearsal without effects has nothing to remember.
     let journalled = !arguments.dry_run && !arguments.no_journal;
-    let (run, remember): (String, Option<Remember<'_>>) = match journalled {
-        false => (uuid::Uuid::now_v7().to_string(), None),
+    let (run, life, remember): (String, _, Option<Remember<'_>>) = match journalled {
+        false => (uuid::Uuid::now_v7().to_string(), None, None),
         true => {
             let begun = begin::begin(&new, config, masker).map_err(|error| {
                 let text = format!(
@@ -79,7 +79,8 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
                 super::tell(&masker.mask(&text));
                 Exit::Failed
             })?;
-            (begun.history.run.run.clone(), Some(Box::new(|person| begun.with(person, masker))))
+            let (run, life) = (begun.history.run.run.clone(), begun.journal.life());
+            (run, Some(life), Some(Box::new(|person| begun.with(person, masker))))
         }
     };
     let launch = Launch {
@@ -94,6 +95,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         until: arguments.until.clone(),
         world: world.clone(),
         masker,
+        life,
     };
     let exit = launch.go(remember, run);
     Ok(keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))

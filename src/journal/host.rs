@@ -22,12 +22,17 @@ impl Host {
     }
 }
 
-/// Whether a process of this machine is there.
+/// Whether a process of this machine is there, and does something: one that only waits to be buried does not.
 pub fn lives(pid: u32) -> bool {
-    let Ok(pid) = libc::pid_t::try_from(pid) else { return false };
+    let Ok(number) = libc::pid_t::try_from(pid) else { return false };
     // SAFETY: a plain system call on numbers; signal 0 only asks.
-    pid > 0
-        && (unsafe { libc::kill(pid, 0) } == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM))
+    let there = number > 0
+        && (unsafe { libc::kill(number, 0) } == 0
+            || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM));
+    // Linux tells its state after the name, which may hold anything but is in brackets.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let dead = stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']));
+    there && !dead
 }
 
 #[cfg(test)]

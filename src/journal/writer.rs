@@ -7,6 +7,7 @@ use crate::secret::Masker;
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -182,6 +183,11 @@ impl Journal {
         self.state.borrow_mut().make_room(&self.path)
     }
 
+    /// The open file, whose lock shows that the run is live.
+    pub fn life(&self) -> RawFd {
+        self.state.borrow().file.as_raw_fd()
+    }
+
     /// Gives back the room that was taken and not needed.
     pub fn give_back(&self) {
         let state = self.state.borrow();
@@ -249,7 +255,6 @@ impl State {
 /// Takes blocks beyond the file's end, without making it longer. A file system that cannot is no error.
 #[cfg(target_os = "linux")]
 fn allocate(file: &File, from: u64, length: u64) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) else { return Ok(()) };
     // SAFETY: a plain system call on a descriptor that is open.
     let done = unsafe { libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, from, length) };
@@ -269,7 +274,7 @@ fn allocate(_file: &File, _from: u64, _length: u64) -> io::Result<()> {
 }
 
 /// How often it is tried to be the one who writes: whoever looks whether a run is live holds its journal for a moment.
-const TRIES: u32 = 20;
+const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(5);
 
 fn lock(file: &File, path: &Path) -> Result<(), OpenError> {

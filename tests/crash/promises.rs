@@ -2,7 +2,8 @@
 //! and by what each process had in its journal when it ended.
 //!
 //! A change is one thing that a step does to the world. Between two of the same change there must be a process that ended
-//! with the step begun and its outcome not recorded; what was recorded is never done again. A `once` step that finds out
+//! with the step begun and its outcome not recorded, and only the last thing that a process asked of the world may stand
+//! so; what was recorded is never done again. A `once` step that finds out
 //! by looking (`on_unknown` with steps) is not even then done twice.
 
 use crate::rehearsal::{FOLDER, Token, places_of};
@@ -15,6 +16,8 @@ use std::collections::BTreeMap;
 pub struct Change {
     /// In which process of the story, from 0.
     pub process: usize,
+    /// Number of the call; 0 for what a person does.
+    pub n: u64,
     /// What, for people; the same text is the same change.
     pub what: String,
     /// The key of the step that does it, without attempt.
@@ -114,6 +117,11 @@ fn nothing_twice(story: &Story, changes: &[Change], broken: &mut Vec<String>) {
             if here > 1 + late {
                 broken.push(tell("was done twice by one process"));
             }
+            // One step is done after the other: whoever asked something else of the world had the outcome recorded.
+            let went_on = story.played[at].calls.iter().any(|call| call["n"].as_u64() > Some(change.n));
+            if change.n > 0 && went_on && late == 0 && stood(at) == Stands::InDoubt {
+                broken.push(tell("was not recorded as done when the run went on"));
+            }
         }
     }
 }
@@ -195,6 +203,7 @@ pub fn changes(plot: &Plot, before: &Json, played: &[Played]) -> Vec<Change> {
         for roll in all.iter().skip(rolls).filter(|roll| roll["by"] == "dashboard") {
             changes.push(Change {
                 process,
+                n: 0,
                 what: format!("roll of {}", roll["name"].as_str().unwrap()),
                 step: "roll/dashboard/roll-in-dashboard".into(),
                 once: Once::No,
@@ -211,7 +220,7 @@ fn change(token: &Token, call: &Json) -> Option<Change> {
     let text = |name: &str| call[name].as_str().unwrap_or_default();
     let yes = call["status"].as_u64().is_some_and(|status| (200..300).contains(&status));
     let of = |what: String, step: String, once: Once, took_effect: bool| {
-        Some(Change { process: 0, what, step, once, took_effect })
+        Some(Change { process: 0, n: call["n"].as_u64().unwrap_or(0), what, step, once, took_effect })
     };
     let place = |list: &[&str], name: &str| list.iter().position(|own| *own == name);
     let names = [token.name, token.legacy];

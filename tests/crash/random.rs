@@ -51,7 +51,7 @@ fn random_kills() {
                     let plot = PLOTS[usize::try_from(chance.next()).unwrap_or_default() % PLOTS.len()];
                     let mut story = Story::new(plot, &evidence);
                     // What is left of it is not known; a moment beyond the end is no death.
-                    let mut limit = Duration::from_secs(4);
+                    let mut limit = Duration::from_secs(3);
                     let mut more = Vec::new();
                     for _ in 0..MOST_DEATHS {
                         let moment = chance.moment(limit);
@@ -68,7 +68,9 @@ fn random_kills() {
                     own.add(&mut story, &format!("story {number} of seed {seed}"));
                     let mut table = table.lock().unwrap();
                     table.merge(own);
-                    table.print("random so far");
+                    if table.stories.is_multiple_of(10) {
+                        table.print("random so far");
+                    }
                 }
             });
         }

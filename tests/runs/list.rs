@@ -109,6 +109,8 @@ fn a_run_under_way_and_one_that_broke_off() {
     assert_eq!((&live["runs"][0]["outcome"], &live["runs"][0]["lock"]), (&"under way".into(), &"rotate:pages".into()));
     run.kill().unwrap();
     run.wait().unwrap();
+    // What the run had started holds its journal until it has ended, too.
+    until("nobody is at it", || folder.json(&["list"])["runs"][0]["outcome"] != "under way");
     for _ in 0..2 {
         let gone = folder.json(&["list"]);
         assert_eq!(gone["runs"][0]["outcome"], "broken off");

@@ -7,6 +7,7 @@ use super::program::Surroundings;
 use super::start::start;
 use crate::action::{ActionError, Cancel, Sent};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -38,8 +39,13 @@ enum Stop {
     Broken(io::Error),
 }
 
-pub(super) async fn run(command: &Command, surroundings: &Surroundings, cancel: &Cancel) -> Result<Ended, ActionError> {
-    let (mut child, guard) = start(command, surroundings).await?;
+pub(super) async fn run(
+    command: &Command,
+    surroundings: &Surroundings,
+    life: Option<RawFd>,
+    cancel: &Cancel,
+) -> Result<Ended, ActionError> {
+    let (mut child, guard) = start(command, surroundings, life).await?;
     let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Err(ActionError::Failed { message: "the program has no process id".into(), sent: Sent::Perhaps });
     };

@@ -36,7 +36,9 @@ impl Guard {
     ///
     /// Between here and its end it holds a copy of this process's memory, secrets included, as any fork does: not
     /// dumpable either, since it inherits that, and writing to nothing.
-    pub(super) fn start() -> io::Result<Guard> {
+    ///
+    /// It keeps `life` open, which shows that the run is live: nobody goes on with the run before the program has ended.
+    pub(super) fn start(life: Option<RawFd>) -> io::Result<Guard> {
         // Neither end goes on to any program (close-on-exec); other guards close theirs before all else.
         let (ear, line) = io::pipe()?;
         let (ready, unready) = io::pipe()?;
@@ -50,7 +52,7 @@ impl Guard {
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr());
             let pid = libc::fork();
             if pid == 0 {
-                guard(ear.as_raw_fd());
+                guard(ear.as_raw_fd(), life);
             }
             let failed = (pid < 0).then(io::Error::last_os_error);
             libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
@@ -115,19 +117,20 @@ fn hear(ear: RawFd) -> Option<libc::pid_t> {
 }
 
 /// All that a guard does. A session of its own keeps it out of the group that it guards and away from the terminal; of
-/// descriptors it keeps its end of the pipe only, lest it hold open what others wait to see closed.
-fn guard(ear: RawFd) -> ! {
+/// descriptors it keeps its end of the pipe and the run's life only, lest it hold open what others wait to see closed.
+fn guard(ear: RawFd, life: Option<RawFd>) -> ! {
     const EAR: RawFd = libc::STDIN_FILENO;
+    const LIFE: RawFd = libc::STDOUT_FILENO;
     // SAFETY: plain system calls on numbers and constants.
     unsafe {
         libc::setsid();
         // Whoever kills all processes of our name is not to kill the guards as well.
         #[cfg(target_os = "linux")]
         libc::prctl(libc::PR_SET_NAME, c"exec-guard".as_ptr());
-        if libc::dup2(ear, EAR) < 0 {
+        if libc::dup2(ear, EAR) < 0 || life.is_some_and(|life| libc::dup2(life, LIFE) < 0) {
             libc::_exit(1);
         }
-        close_from(EAR + 1);
+        close_from(if life.is_some() { LIFE + 1 } else { LIFE });
         let mut group = None;
         loop {
             match hear(EAR) {

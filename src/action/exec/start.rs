@@ -7,17 +7,22 @@ use super::{Command, unsent};
 use crate::action::ActionError;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::RawFd;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::sleep;
 
 /// The program, and who guards it as long as it is attended to.
-pub(super) async fn start(command: &Command, surroundings: &Surroundings) -> Result<(Child, Guard), ActionError> {
+pub(super) async fn start(
+    command: &Command,
+    surroundings: &Surroundings,
+    life: Option<RawFd>,
+) -> Result<(Child, Guard), ActionError> {
     if !command.cwd.is_dir() {
         return Err(unsent(format!("the folder `{}` (`cwd`) is not there", command.cwd.display())));
     }
-    let guard = Guard::start().map_err(|error| {
+    let guard = Guard::start(life).map_err(|error| {
         let file = surroundings.file.display();
         unsent(format!(
             "`{file}` could not be started: it needs a process to guard it, and there is none to be had: {error}"

@@ -28,7 +28,7 @@ impl Bench {
         let permissions = Permissions { run: names(run), env: names(env), ..Permissions::default() };
         let (stop, signal) = watch::channel(false);
         Bench {
-            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None },
+            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None, life: None },
             grant: Grant(vec![Arc::new(permissions)]),
             stop,
             cancel: Cancel(signal),
