@@ -7,7 +7,7 @@ use crate::event::RunOutcome;
 use crate::journal::folder::{State, short};
 use crate::journal::index::{Row, Runs, Standing};
 use crate::journal::lock;
-use crate::report::Out;
+use crate::report::{Out, neutral};
 use crate::secret::Masker;
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -27,6 +27,9 @@ pub struct ListArguments {
 
 /// How many are shown to people who do not ask for all.
 const LATEST: usize = 50;
+
+/// Columns of a screen.
+const WIDTH: usize = 80;
 
 /// Columns of a playbook's name and of an actor's, at most.
 const WIDEST: usize = 30;
@@ -85,7 +88,7 @@ pub fn form(row: &Row) -> Json {
 fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {
     if rows.is_empty() {
         match &arguments.playbook {
-            Some(name) => out.line(&column(&format!("there is no run of `{name}`"), 80).trim_end()),
+            Some(name) => out.line(&neutral(&format!("there is no run of `{name}`"))),
             None => out.line("there is no run yet"),
         }
         return;
@@ -102,10 +105,17 @@ fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {
         let outcome = out.paint(colour(row.standing), &column(row.standing.word(), 11));
         let (playbook, by) = (column(&row.playbook, name), column(&row.actor, actor));
         let line = format!("{}  {}  {outcome}  {playbook}  {by}", short(&row.run), minute(&row.begun));
-        out.line(line.trim_end());
-        let rest = aside(row);
-        if !rest.is_empty() {
-            out.line(&format!("{}{}", " ".repeat(10), out.paint("2", &column(&rest, 200).trim_end())));
+        // Eight digits, a minute, an outcome, and two between each.
+        let width = 8 + 16 + 11 + name + actor + 8;
+        let rest = neutral(&aside(row));
+        let beside = width + 2 + rest.chars().count() <= WIDTH;
+        match rest.is_empty() {
+            true => out.line(line.trim_end()),
+            false if beside => out.line(&format!("{line}  {}", out.paint("2", &rest))),
+            false => {
+                out.line(line.trim_end());
+                out.line(&format!("{}{}", " ".repeat(10), out.paint("2", &rest)));
+            }
         }
     }
     if more > 0 {

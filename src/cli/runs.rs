@@ -9,6 +9,7 @@ use crate::journal::look::{Seen, look};
 use crate::report::Out;
 use crate::secret::Masker;
 use clap::ValueEnum;
+use std::io::{self, Stdout, Write};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
@@ -37,7 +38,29 @@ pub fn see(folder: &RunFolder, masker: &Masker) -> Result<Seen, Exit> {
 
 /// Standard output, masked.
 pub fn out(masker: &Masker) -> Out {
-    Out::new(Box::new(std::io::stdout()), masker, super::colour_on_stdout())
+    Out::new(Box::new(Quiet(std::io::stdout())), masker, super::colour_on_stdout())
+}
+
+/// Standard output that may be closed by whoever has read enough: `runbook list | head`.
+struct Quiet(Stdout);
+
+impl Quiet {
+    fn hush<T>(done: io::Result<T>, instead: T) -> io::Result<T> {
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(instead),
+            done => done,
+        }
+    }
+}
+
+impl Write for Quiet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Quiet::hush(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Quiet::hush(self.0.flush(), ())
+    }
 }
 
 /// Locks that somebody holds, or that a run which is gone has left.

@@ -1,9 +1,9 @@
 //! Owns `runbook show`: a run as its reporter showed it, told again from its records; and, with `--follow`, as it goes on.
 
+use super::Exit;
 use super::config::Config;
 use super::resume::kept_texts;
-use super::runs::{find, refuse};
-use super::{Exit, OutputKind};
+use super::runs::{Form, find, out, refuse};
 use crate::event::{Note, RunEvent};
 use crate::journal::folder::RunFolder;
 use crate::journal::look::process;
@@ -12,7 +12,7 @@ use crate::journal::replay::{Face, Replay};
 use crate::journal::tail::{Cut, Tail};
 use crate::journal::writer::is_live;
 use crate::plan::check::check_texts;
-use crate::report::{Human, Json, Out, Reporter};
+use crate::report::{Human, Json, Reporter};
 use crate::secret::Masker;
 use crate::source::Source;
 use clap::Args;
@@ -28,7 +28,7 @@ pub struct ShowArguments {
     follow: bool,
     /// human, or json (an event a line)
     #[arg(long, value_enum, default_value = "human")]
-    output: super::runs::Form,
+    output: Form,
 }
 
 /// How often a run under way is looked at.
@@ -41,14 +41,10 @@ pub fn show(arguments: &ShowArguments, config: &Config, masker: &Masker) -> Exit
         Ok(folder) => folder,
         Err(exit) => return exit,
     };
-    let kind = match arguments.output {
-        super::runs::Form::Human => OutputKind::Plain,
-        super::runs::Form::Json => OutputKind::Json,
-    };
-    let out = Out::new(Box::new(std::io::stdout()), masker, super::colour_on_stdout());
-    let reporter: Box<dyn Reporter> = match kind {
-        OutputKind::Json => Box::new(Json::new(out)),
-        _ => Box::new(Human::new(out, masker.clone(), false)),
+    let out = out(masker);
+    let reporter: Box<dyn Reporter> = match arguments.output {
+        Form::Json => Box::new(Json::new(out)),
+        Form::Human => Box::new(Human::new(out, masker.clone(), false)),
     };
     let tail = Tail::of(&folder.journal());
     let mut watch = Watch { folder, tail, reporter, replay: None, records: Vec::new(), ended: false };

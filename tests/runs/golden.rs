@@ -48,7 +48,10 @@ fn it_is_listed_and_shown_and_whole() {
     );
     listed.shows("lock rotate-token:pages · holds new_token");
     let told = folder.json(&["list"]);
-    assert_eq!((&told["runs"][0]["run"], &told["runs"][0]["begun"]), (&RUN.into(), &"2099-03-14T15:09:26.535897Z".into()));
+    assert_eq!(
+        (&told["runs"][0]["run"], &told["runs"][0]["begun"]),
+        (&RUN.into(), &"2099-03-14T15:09:26.535897Z".into())
+    );
     folder.does(&["verify", RUN]).exits(0).shows("26 records, chain whole, playbook copies unchanged");
     let all_hidden = |ran: Ran| ran.hides(TOKEN).hides("golden-old-9f8e7d6c");
     all_hidden(folder.does(&["show", RUN]).exits(0))
@@ -88,12 +91,7 @@ fn it_is_gone_on_with_and_passes() {
     folder.does(&["resume", RUN]).exits(1).shows("places/ready");
     folder.file("ready", "");
     // What was made is not made again; what was sealed is there, and so is the input that nobody gives any more.
-    folder
-        .does(&["resume", RUN])
-        .exits(0)
-        .shows("Store it")
-        .shows("See that the old token is another")
-        .hides(TOKEN);
+    folder.does(&["resume", RUN]).exits(0).shows("Store it").shows("See that the old token is another").hides(TOKEN);
     folder.does(&["verify", RUN]).exits(0).shows("chain whole, playbook copies unchanged");
     let records = folder.records(RUN);
     assert_valid(&records);

@@ -30,13 +30,23 @@ fn a_line_a_run_the_latest_first() {
         assert!(lines[at].starts_with(short(id)), "{}", listed.stdout);
         assert!(words.iter().all(|word| lines[at].contains(word)), "{}", listed.stdout);
     }
-    assert_eq!(lines[4].trim(), "lock rotate:pages · holds new_token");
-    assert!(lines.iter().all(|line| line.chars().count() <= 80), "{}", listed.stdout);
+    assert!(lines[1].ends_with("tester  lock other:pages"), "{}", listed.stdout);
+    assert_eq!(lines[4].trim(), "lock rotate:pages · holds new_token", "{}", listed.stdout);
+    // What is longer than a screen is wide stands on a line of its own.
+    let long = ROTATE.replace("rotate:", "the-lock-of-a-very-long-name:");
+    folder.file("test.yaml", &long);
+    folder.run(&[]).exits(0);
+    let listed = folder.does(&["list"]).exits(0);
+    assert_eq!(listed.stdout.lines().nth(2).unwrap().trim(), "lock the-lock-of-a-very-long-name:pages");
+    assert!(listed.stdout.lines().all(|line| line.chars().count() <= 80), "{}", listed.stdout);
     let only = folder.json(&["list", "--playbook", "test"]);
     assert_eq!(only["format"], 1);
     let runs = only["runs"].as_array().unwrap();
-    assert_eq!(runs.iter().map(|run| run["run"].as_str().unwrap()).collect::<Vec<_>>(), [&ids[1], &ids[0]]);
-    assert_eq!(runs[1]["holds"][0], "new_token");
+    assert_eq!(
+        runs.iter().map(|run| run["run"].as_str().unwrap()).collect::<Vec<_>>(),
+        [&folder.ids()[3], &ids[1], &ids[0]]
+    );
+    assert_eq!(runs[2]["holds"][0], "new_token");
 }
 
 #[test]

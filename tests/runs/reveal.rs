@@ -23,7 +23,10 @@ fn a_secret_goes_into_a_private_file_and_the_record_says_so() {
     let path = folder.path().join("out");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let record = folder.records(&folder.ids()[0]).pop().unwrap();
-    assert_eq!((&record["type"], &record["secret"], &record["by"]), (&"revealed".into(), &"new_token".into(), &"tester".into()));
+    assert_eq!(
+        (&record["type"], &record["secret"], &record["by"]),
+        (&"revealed".into(), &"new_token".into(), &"tester".into())
+    );
     assert_eq!(std::path::Path::new(record["to"].as_str().unwrap()).file_name(), path.file_name());
     folder.does(&["status", "last"]).exits(0).shows("new_token by tester to /");
     // None is written over, and what is not handed out is not said to be.
@@ -51,15 +54,14 @@ fn an_unknown_name_is_told_what_there_is() {
 
 #[test]
 fn the_latest_of_a_name_is_handed_out() {
-    let twice = ROTATE.replace(
-        "  - id: ready\n",
-        "  - id: again\n    exec: [sh, -c, \"echo '{\\\"token\\\": \\\"an0ther-t0ken-88bb\\\"}'\"]\n    effect: once\n    \
-         capture: {new_token: {jq: .token, secret: true}}\n  - id: ready\n",
-    );
+    let twice = ROTATE
+        .replace("    effect: once\n", "    for_each: [77aa, 88bb]\n    as: number\n    effect: once\n")
+        .replace("77aa\\", "'$0'\\")
+        .replace("t-77\\\"}'\"]", "t-77\\\"}'\", \"{{ number }}\"]");
     let folder = Folder::with(&twice);
     folder.run(&[]).exits(1);
-    folder.does(&["reveal", "last", "new_token", "--to-file", "out", "--yes"]).exits(0).shows("of step `again`");
-    assert_eq!(folder.read("out"), "an0ther-t0ken-88bb");
+    folder.does(&["reveal", "last", "new_token", "--to-file", "out", "--yes"]).exits(0).shows("of step `make[1]`");
+    assert_eq!(folder.read("out"), "s3cr3t-t0ken-88bb");
 }
 
 #[test]
@@ -94,7 +96,10 @@ fn a_live_run_keeps_what_it_holds() {
     run.0.stdout(Stdio::null()).stderr(Stdio::null());
     let mut run = run.0.spawn().unwrap();
     until("the token is there", || {
-        folder.ids().first().is_some_and(|id| std::fs::read_to_string(folder.journal(id)).is_ok_and(|text| text.contains("t-77")))
+        folder
+            .ids()
+            .first()
+            .is_some_and(|id| std::fs::read_to_string(folder.journal(id)).is_ok_and(|text| text.contains("t-77")))
     });
     folder.does(&["reveal", "last", "new_token", "--to-file", "out", "--yes"]).exits(5).shows("is under way");
     folder.does(&["discard", "last", "--yes"]).exits(5).shows("is under way");
