@@ -3,15 +3,22 @@
 mod begin;
 mod check;
 mod config;
+mod discard;
 mod hygiene;
 mod inputs;
 mod keys;
 mod launch;
+mod list;
 mod logs;
 mod person;
 mod resume;
+mod reveal;
 mod run;
+mod runs;
+mod show;
 mod signals;
+mod status;
+mod verify;
 
 use crate::diagnostic::{Diagnostic, Severity, draw};
 use crate::secret::Masker;
@@ -69,6 +76,18 @@ enum Command {
     Run(Box<RunArguments>),
     /// Go on with a run that was cut short, failed, or waits for a person
     Resume(Box<ResumeArguments>),
+    /// List the runs that there were, the latest first
+    List(list::ListArguments),
+    /// Tell what needs attention: runs, locks, secrets that are held; or one run in detail
+    Status(status::StatusArguments),
+    /// Show a run as it went; `--follow` watches one that is under way
+    Show(show::ShowArguments),
+    /// Check that the records of runs are those that were written
+    Verify(verify::VerifyArguments),
+    /// Hand out one secret that a run holds
+    Reveal(reveal::RevealArguments),
+    /// Give a run up, and destroy what it holds
+    Discard(discard::DiscardArguments),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
     /// Print what is configured, and where it comes from
@@ -254,6 +273,14 @@ fn program() -> i32 {
     match arguments.command {
         Command::Run(arguments) => with_config(&flags, |config| run::run(&arguments, config, &masker)) as i32,
         Command::Resume(arguments) => with_config(&flags, |config| resume::resume(&arguments, config, &masker)) as i32,
+        Command::List(arguments) => with_config(&flags, |config| list::list(&arguments, config, &masker)) as i32,
+        Command::Status(arguments) => with_config(&flags, |config| status::status(&arguments, config, &masker)) as i32,
+        Command::Show(arguments) => with_config(&flags, |config| show::show(&arguments, config, &masker)) as i32,
+        Command::Verify(arguments) => with_config(&flags, |config| verify::verify(&arguments, config, &masker)) as i32,
+        Command::Reveal(arguments) => with_config(&flags, |config| reveal::reveal(&arguments, config, &masker)) as i32,
+        Command::Discard(arguments) => {
+            with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32
+        }
         Command::Check(arguments) => check::check(&arguments) as i32,
         Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,

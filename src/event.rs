@@ -8,6 +8,7 @@ use crate::source::Place;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -113,6 +114,8 @@ pub enum RunEvent {
     Warning {
         message: String,
     },
+    /// Something about the run's record rather than its steps; the engine tells none.
+    Noted(Note),
     /// Last.
     RunFinished(RunFinished),
 }
@@ -136,11 +139,20 @@ pub struct RunStarted {
 }
 
 #[derive(Clone, Debug)]
+pub struct Note {
+    /// Kebab-case: `resumed`, `custody-proven`, `revealed`, `custody-ended`, `under-way`, `broken-off`.
+    pub what: &'static str,
+    pub by: Option<String>,
+    /// One line.
+    pub text: String,
+}
+
+#[derive(Clone, Debug)]
 pub struct StepStarted {
     pub key: StepKey,
     pub title: String,
     /// The action's word in YAML.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     /// 0 on the outermost level.
     pub depth: usize,
     /// Whether steps of its own follow before it finishes.
@@ -190,6 +202,7 @@ pub struct Failure {
     pub help: Vec<String>,
 }
 
+/// What kind of trouble a failure is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
@@ -253,6 +266,7 @@ pub struct MeasuredInterval {
     pub budget: Option<Duration>,
 }
 
+/// How a round of a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
@@ -264,4 +278,17 @@ pub enum RunOutcome {
     Unknown,
     Refused,
     Interrupted,
+}
+
+impl RunOutcome {
+    pub fn word(self) -> &'static str {
+        match self {
+            RunOutcome::Passed => "passed",
+            RunOutcome::Failed => "failed",
+            RunOutcome::Waiting => "waiting",
+            RunOutcome::Unknown => "unknown",
+            RunOutcome::Refused => "refused",
+            RunOutcome::Interrupted => "interrupted",
+        }
+    }
 }

@@ -14,11 +14,14 @@ pub use json::Json;
 use crate::event::RunEvent;
 use crate::secret::{MaskWriter, Masker};
 use std::io::Write;
+use std::time::SystemTime;
 
 /// Turns events into output. One that cannot write any more says so once, on standard error, and stays silent: a run does
 /// not end for want of an audience.
 pub trait Reporter {
     fn tell(&mut self, event: &RunEvent);
+    /// Tells again what happened at another time.
+    fn tell_at(&mut self, event: &RunEvent, at: SystemTime);
     /// Runs `ask` with the screen free for a question.
     fn make_room(&mut self, ask: &mut dyn FnMut()) {
         ask();

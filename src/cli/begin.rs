@@ -9,6 +9,7 @@ use crate::journal::folder::{RunFolder, State};
 use crate::journal::form::{self, Sealer, Sources};
 use crate::journal::history::History;
 use crate::journal::host::Host;
+use crate::journal::index::Index;
 use crate::journal::local::Local;
 use crate::journal::lock::Locks;
 use crate::journal::look;
@@ -27,6 +28,7 @@ pub struct Begun {
     pub history: History,
     pub vault: Vault,
     state: State,
+    folder: RunFolder,
     sources: Sources,
     take_over: bool,
     resuming: bool,
@@ -39,6 +41,8 @@ impl Begun {
             journal: self.journal,
             history: self.history,
             vault: self.vault,
+            folder: self.folder,
+            index: Index::of(&self.state),
             locks: Locks::at(self.state.path()),
             masker: masker.clone(),
             sources: self.sources,
@@ -123,6 +127,7 @@ fn write_first(
         history: History::new(run, now),
         vault,
         state: state.clone(),
+        folder: folder.clone(),
         sources: sources(new.checked),
         take_over: new.take_over,
         resuming: false,
@@ -146,7 +151,7 @@ fn keep_input(input: &Resolved, vault: &Vault, run: &str, masker: &Masker) -> Re
 }
 
 /// Under which step inputs are sealed; no step can be called so.
-const INPUT: &str = "(input)";
+pub const INPUT: &str = "(input)";
 
 /// The inputs as the record has them.
 ///
@@ -237,6 +242,7 @@ pub fn go_on(
         history,
         vault,
         state: state.clone(),
+        folder: folder.clone(),
         sources: sources(again.checked),
         take_over: again.take_over,
         resuming: true,

@@ -61,7 +61,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         return Err(refuse(Exit::Mistakes, &fault));
     }
     let vault = Vault::new(&folder.path, &run, Some(Rc::new(super::keys::keeper(config, masker))));
-    if history.custody.ended && !history.custody.born.is_empty() {
+    if history.custody.ended {
         let text = format!(
             "custody of what the run {run} held was ended: what it captured can be opened by nobody, so nothing can go on \
              with it\nhelp: see `runbook show {run}` for what was done, and begin a new run"
@@ -129,7 +129,7 @@ fn is_killed(folder: &RunFolder) -> bool {
 }
 
 /// The run's journal, for this process alone.
-fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit> {
+pub fn open(folder: &RunFolder, masker: &Masker) -> Result<(Journal, History), Exit> {
     let mut opened = Journal::open(&folder.journal(), masker, begin::fault());
     for _ in 0..LOOKS {
         if !matches!(opened, Err(OpenError::Live)) || !is_killed(folder) {
@@ -220,7 +220,7 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
 }
 
 /// The copies of the playbook's files, each still what it was.
-fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, String> {
+pub fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, String> {
     let mut recording = Recording { entry: PathBuf::from(&playbook.path), ..Recording::default() };
     for file in &playbook.files {
         let path = folder.playbook().join(&file.copy);

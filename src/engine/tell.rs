@@ -31,7 +31,7 @@ pub fn begin(title: String, step: &Step, here: &Place<'_>, composite: bool) -> B
     here.engine.emit(RunEvent::StepStarted(StepStarted {
         key: here.key.clone(),
         title: title.clone(),
-        action: step.work.word(),
+        action: step.work.word().into(),
         depth: here.depth,
         composite,
         at,

@@ -24,9 +24,9 @@ pub struct RunFolder {
 pub enum NoRun {
     #[error("there is no run `{0}`\nhelp: `runbook list` lists them")]
     Unknown(String),
-    #[error("`{text}` could be any of {}", .among.join(", "))]
+    #[error("`{text}` could be any of {}\nhelp: give more of its id", .among.join(", "))]
     Ambiguous { text: String, among: Vec<String> },
-    #[error("there is no run yet in {}", .0.display())]
+    #[error("there is no run yet in {}\nhelp: `--state-dir` or RUNBOOK_STATE_DIR names another state folder", .0.display())]
     None(PathBuf),
     #[error("the state folder {} cannot be read: {}", .0.display(), .1)]
     Unreadable(PathBuf, io::Error),
@@ -112,6 +112,11 @@ impl State {
             many => Err(NoRun::Ambiguous { text, among: many.iter().take(5).map(|id| format!("`{id}`")).collect() }),
         }
     }
+}
+
+/// The short form of a run's id that is shown: its last eight digits, since the first tell little but the day.
+pub fn short(id: &str) -> &str {
+    id.len().checked_sub(8).and_then(|from| id.get(from..)).unwrap_or(id)
 }
 
 impl RunFolder {

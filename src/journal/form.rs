@@ -285,7 +285,7 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
         RunEvent::StepStarted(step) => Record::StepStarted(record::StepStarted {
             step: step.key.to_string(),
             title: step.title.clone(),
-            action: step.action.into(),
+            action: step.action.to_string(),
             depth: step.depth,
             composite: step.composite,
         }),
@@ -346,7 +346,9 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
             lock: None,
         }),
         // Each has a record of its own, by the ledger.
-        RunEvent::RunStarted(_) | RunEvent::Asking { .. } | RunEvent::Decided { .. } => return None,
+        RunEvent::RunStarted(_) | RunEvent::Asking { .. } | RunEvent::Decided { .. } | RunEvent::Noted(_) => {
+            return None;
+        }
     })
 }
 

@@ -2,8 +2,10 @@
 //! Deliberately knows nothing of how a step is done, or who answers.
 
 use super::custody::{Proof, Vault};
+use super::folder::RunFolder;
 use super::form::{self, Said, Sealer, Sources};
 use super::history::History;
+use super::index::{self, Index, Row, Standing};
 use super::lock::{Claim, Ended, Held, Holds, Locks};
 use super::record::{self, AttemptStarted, Capture, Kept, Record};
 use super::writer::Journal;
@@ -23,6 +25,8 @@ pub struct Local<P> {
     pub journal: Journal,
     pub history: History,
     pub vault: Vault,
+    pub folder: RunFolder,
+    pub index: Index,
     pub locks: Locks,
     pub masker: Masker,
     pub sources: Sources,
@@ -118,11 +122,12 @@ impl<P> Local<P> {
         names
     }
 
-    fn hold(&self, values: &[(String, Value)]) {
+    /// As whoever reads the record will tell it: what is sealed is held.
+    fn hold(&self, captures: &[Capture]) {
         let mut custody = self.live.custody.borrow_mut();
-        for (name, _) in values.iter().filter(|(_, value)| value.is_secret()) {
-            if !custody.contains(name) {
-                custody.push(name.clone());
+        for capture in captures.iter().filter(|capture| capture.value.sealed.is_some()) {
+            if !custody.contains(&capture.name) {
+                custody.push(capture.name.clone());
             }
         }
     }
@@ -138,7 +143,7 @@ impl<P> Local<P> {
         finished.captures = self.keep_all(&key, captures, call.private)?;
         finished.output = output.map(|output| self.keep(&key, OUTPUT, output, call.private)).transpose()?;
         if call.policy != Policy::Read {
-            self.hold(captures);
+            self.hold(&finished.captures);
         }
         let sealed = finished.captures.iter().any(|capture| capture.value.sealed.is_some());
         self.journal.note(SystemTime::now(), &Record::AttemptFinished(finished));
@@ -179,6 +184,13 @@ impl<P> Local<P> {
         if let Some(held) = self.live.held.borrow_mut().take() {
             let _ = held.release(Ended { outcome, custody: !passed && !self.held().is_empty() });
         }
+        let row = Row {
+            standing: Standing::Ended(outcome),
+            lock: self.live.lock.borrow().clone(),
+            holds: if passed { Vec::new() } else { self.held() },
+            ..index::first(&self.history)
+        };
+        self.index.note(&self.folder, row);
     }
 
     /// Destroys the run's key, and says so.
@@ -226,6 +238,9 @@ impl<P: Person> Ledger for Local<P> {
             let intent = AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
             self.journal.note(SystemTime::now(), &Record::AttemptStarted(intent));
             self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
+        } else {
+            // Whoever watches sees what is under way.
+            self.journal.write().map_err(|reason| self.lose(reason))?;
         }
         let done = perform(effect).await;
         // Nothing may come between the answer and its record.
@@ -343,7 +358,7 @@ impl<P> Local<P> {
             answers: self.keep_all(key, answers, false)?,
             plan: self.history.playbook.digest.clone(),
         };
-        self.hold(answers);
+        self.hold(&record.answers);
         self.journal.note(SystemTime::now(), &Record::Decision(record));
         self.journal.sync()
     }

@@ -245,7 +245,7 @@ fn judge(name: &str, before: &Content, claim: &Claim<'_>, file: &Path) -> Result
 
 impl Holder {
     /// It has ended, and nothing of it is left to be done: nobody needs to look at its journal.
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         !self.custody && matches!(self.ended.as_deref(), Some("passed" | "failed" | "refused"))
     }
 }

@@ -80,6 +80,8 @@ pub fn holds(state: &State, run: &str) -> Holds {
         Err(Unseen::Empty(_)) => Holds::Nothing,
         // Nobody knows what it holds; a person has to look.
         Err(_) => Holds::Unfinished,
+        // Somebody has given it up.
+        Ok(seen) if seen.history.custody.ended => Holds::Nothing,
         // Whoever begins anew must not do a second time what nobody knows the outcome of.
         Ok(seen) if seen.history.ended.as_ref().is_none_or(|(_, ended)| ended.outcome == RunOutcome::Unknown) => {
             Holds::Unfinished

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Bytes on the disk that are taken beforehand, so that an outcome can be written though the disk has filled up since.
 const ROOM: u64 = 128 << 10;
@@ -273,11 +273,20 @@ fn allocate(_file: &File, _from: u64, _length: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// How often it is tried to be the one who writes: whoever looks whether a run is live holds its journal for a moment.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(5);
+
 fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Live),
-        Err(TryLockError::Error(error)) => Err(OpenError::Io { path: path.to_path_buf(), error }),
+    let mut tried = 1;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(OpenError::Io { path: path.to_path_buf(), error }),
+            Err(TryLockError::WouldBlock) if tried == TRIES => return Err(OpenError::Live),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+        tried += 1;
     }
 }
 

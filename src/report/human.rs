@@ -4,8 +4,9 @@ use super::live::Live;
 use super::{Out, Reporter, failure, neutral, summary};
 use crate::diagnostic::draw;
 use crate::event::{RunEvent, Section, StepFinished, StepOutcome};
-use crate::plan::duration::show;
+use crate::plan::duration::{show, show_time};
 use crate::value::text_of;
+use std::time::SystemTime;
 
 /// Width up to which titles are filled, so that details stand in a column.
 const TITLE_WIDTH: usize = 52;
@@ -153,6 +154,10 @@ impl Reporter for Human {
                 let line = format!("{} {}", self.out.paint("1;33", "warning:"), neutral(message));
                 self.print(&line);
             }
+            RunEvent::Noted(note) => {
+                let line = self.out.paint("2", &format!("· {}", neutral(&note.text)));
+                self.print(&line);
+            }
             RunEvent::RunFinished(finished) => {
                 if let Some(live) = &mut self.live {
                     live.clear();
@@ -160,6 +165,26 @@ impl Reporter for Human {
                 let text = summary::closing(finished, &self.out);
                 self.print(&text);
             }
+        }
+    }
+
+    fn tell_at(&mut self, event: &RunEvent, at: SystemTime) {
+        let at = show_time(at);
+        match event {
+            RunEvent::RunStarted(_) => {
+                self.tell(event);
+                let line = self.out.paint("2", &format!("begun {at}"));
+                self.print(&line);
+            }
+            RunEvent::Decided { by, what, .. } => {
+                let line = self.out.paint("2", &neutral(&format!("  {what} by {by}, {at}")));
+                self.print(&line);
+            }
+            RunEvent::Noted(note) => {
+                let line = self.out.paint("2", &neutral(&format!("· {}, {at}", note.text)));
+                self.print(&line);
+            }
+            _ => self.tell(event),
         }
     }
 

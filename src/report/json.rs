@@ -1,10 +1,10 @@
 //! Owns the events as JSON lines, for programs: one object an event, with a format number.
 
 use super::{Out, Reporter};
-use crate::event::{Failure, RunEvent, RunOutcome, StepOutcome};
-use crate::plan::duration::now;
+use crate::event::{Failure, RunEvent, StepOutcome};
+use crate::plan::duration::show_time;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Number of the events' format; it changes when a key is renamed or taken away.
 const FORMAT: u32 = 1;
@@ -21,9 +21,13 @@ impl Json {
 
 impl Reporter for Json {
     fn tell(&mut self, event: &RunEvent) {
+        self.tell_at(event, SystemTime::now());
+    }
+
+    fn tell_at(&mut self, event: &RunEvent, at: SystemTime) {
         let mut line = form(event);
         if let Some(map) = line.as_object_mut() {
-            map.insert("at".into(), Value::String(now()));
+            map.insert("at".into(), Value::String(show_time(at)));
         }
         self.out.line(&line.to_string());
     }
@@ -68,16 +72,10 @@ fn form(event: &RunEvent) -> Value {
             json!({"event": "decided", "step": key.as_str(), "by": by, "decision": what})
         }
         RunEvent::Warning { message } => json!({"event": "warning", "message": message}),
+        RunEvent::Noted(note) => json!({"event": "noted", "what": note.what, "by": note.by, "text": note.text}),
         RunEvent::RunFinished(finished) => json!({
             "event": "run-finished",
-            "outcome": match finished.outcome {
-                RunOutcome::Passed => "passed",
-                RunOutcome::Failed => "failed",
-                RunOutcome::Waiting => "waiting",
-                RunOutcome::Unknown => "unknown",
-                RunOutcome::Refused => "refused",
-                RunOutcome::Interrupted => "interrupted",
-            },
+            "outcome": finished.outcome.word(),
             "duration_ms": millis(finished.duration),
             "passed": finished.passed, "failed": finished.failed, "skipped": finished.skipped,
             "changes": finished.changes,
