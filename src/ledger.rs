@@ -22,6 +22,8 @@ pub struct Call {
     /// 1-based.
     pub attempt: u32,
     pub policy: Policy,
+    /// It waits for the outside: whoever watches wants to see that it is under way.
+    pub outside: bool,
     /// What it answers holds a secret that may be shown once: custody is proven before it starts.
     pub custody: bool,
     /// Nothing of it may be legible in a record (`no_log`).

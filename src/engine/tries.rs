@@ -221,6 +221,7 @@ async fn act(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> R
             Effect::Idempotent if sends(step) => Policy::Idempotent,
             _ => Policy::Read,
         },
+        outside: sends(step),
         custody: step.effect != Effect::Read && step.capture.iter().any(|capture| capture.secret.is_some()),
         private: step.no_log,
     };

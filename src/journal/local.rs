@@ -238,8 +238,7 @@ impl<P: Person> Ledger for Local<P> {
             let intent = AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
             self.journal.note(SystemTime::now(), &Record::AttemptStarted(intent));
             self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
-        } else {
-            // Whoever watches sees what is under way.
+        } else if call.outside {
             self.journal.write().map_err(|reason| self.lose(reason))?;
         }
         let done = perform(effect).await;
