@@ -17,7 +17,7 @@ use crate::ledger::{
 use crate::secret::Masker;
 use crate::value::Value;
 use async_trait::async_trait;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime};
 
 /// A run on this machine, remembered in its folder.
@@ -47,6 +47,8 @@ pub struct Live {
     lock: RefCell<Option<String>>,
     custody: RefCell<Vec<String>>,
     lost: RefCell<Option<String>>,
+    /// The lock was not to be had, so that nothing was begun.
+    refused: Cell<bool>,
 }
 
 impl<P> Local<P> {
@@ -176,6 +178,11 @@ impl<P> Local<P> {
 
     /// The run has ended and its record is durable: what it held is let go, or remembered.
     fn end(&self, outcome: RunOutcome) {
+        if self.live.refused.get() {
+            // Nothing was done: there is nothing to go on with, and nothing to be asked for a second time.
+            self.folder.discard();
+            return;
+        }
         let passed = outcome == RunOutcome::Passed;
         if passed {
             let _ = self.end_custody("passed");
@@ -319,7 +326,10 @@ impl<P: Person> Ledger for Local<P> {
             take_over: self.take_over,
             holds: &*self.holds,
         };
-        let held = self.locks.acquire(name, &claim).map_err(|refused| Stop::Locked(refused.to_string()))?;
+        let held = self.locks.acquire(name, &claim).map_err(|refused| {
+            self.live.refused.set(!self.resuming);
+            Stop::Locked(refused.to_string())
+        })?;
         if let Some(taken) = held.taken_over() {
             let from =
                 taken.holder.as_ref().map_or("nobody knows whom".to_string(), |holder| format!("run {}", holder.run));
@@ -336,7 +346,7 @@ impl<P: Person> Ledger for Local<P> {
     }
 
     fn is_lasting(&self) -> bool {
-        true
+        !self.live.refused.get()
     }
 
     fn run_id(&self) -> &str {
