@@ -2,12 +2,13 @@
 //! processes while they run. The forms sought are a list of our own: what the library masks by is what is judged.
 
 use crate::rehearsal::secrets;
-use crate::story::Story;
+use crate::story::{Ended, Story};
 use aho_corasick::AhoCorasick;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::Value as Json;
 use std::collections::{BTreeSet, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -129,8 +130,15 @@ impl Evidence {
         }
         let finders = [finder, &Finder::of(own.difference(known))];
         let mut found = Vec::new();
+        let killed = story.played.last().is_some_and(|played| played.ended == Ended::Killed);
         for place in story.places() {
-            self.search_in(&place, &finders, &mut found);
+            // What a program is given by file is there in clear for as long as it runs. A killed process cannot take it
+            // away; the next does, and until then it is nobody else's to read.
+            if killed && place.ends_with("tmp") {
+                found.extend(open_to_others(&place));
+            } else {
+                self.search_in(&place, &finders, &mut found);
+            }
         }
         found.iter_mut().for_each(|text| *text = format!("{text}\n{}", story.told()));
         self.found.lock().unwrap().extend(found);
@@ -197,6 +205,16 @@ fn is_program(argv: &[u8], program: &str) -> bool {
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
+}
+
+/// Files below a folder that do not stand in a folder of our own that is closed to others.
+fn open_to_others(place: &Path) -> Vec<String> {
+    let closed = |path: &Path| {
+        let folder = path.strip_prefix(place).ok().and_then(|rest| rest.iter().next()).map(|first| place.join(first));
+        folder.and_then(|folder| std::fs::metadata(folder).ok()).is_none_or(|found| found.mode() & 0o077 == 0)
+    };
+    let open = files(place).into_iter().filter(|path| !closed(path));
+    open.map(|path| format!("{} is for others to read", path.display())).collect()
 }
 
 pub fn files(place: &Path) -> Vec<PathBuf> {

@@ -260,8 +260,8 @@ impl<'a> Story<'a> {
                 let Some(step) = last.in_doubt() else {
                     return Err(format!("it asks, and nothing says about which step: {}", self.last_words()));
                 };
-                // The operator looks whether it took effect, where the step says what it changes.
-                let happened = self.took_effect(&step);
+                // The operator looks whether it took effect. What was rolled and is lost has to be rolled again all the same.
+                let happened = self.took_effect(&step) && step != "roll/roll-by-api";
                 let answer = if happened { "--done" } else { "--redo" };
                 self.questions.push(format!("{step}: {answer}"));
                 Ok(Move::On(vec![answer.into(), step]))
@@ -289,7 +289,8 @@ impl<'a> Story<'a> {
             let Played { arguments, ended, calls, took, .. } = played;
             format!("  runbook {arguments}: {ended:?} after {took:?}, {} calls", calls.len())
         });
-        lines.collect::<Vec<_>>().join("\n")
+        let questions = self.questions.iter().map(|question| format!("  asked about {question}"));
+        lines.chain(questions).collect::<Vec<_>>().join("\n")
     }
 }
 
