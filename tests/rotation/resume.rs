@@ -3,9 +3,8 @@
 
 use crate::failures::{Case, Failed};
 use crate::rehearsal::{ACCESS, DEPLOY, READ, Rehearsal, Token, places_of, raxx, secrets};
-use crate::support::{Ran, until};
+use crate::support::until;
 use serde_json::{Value as Json, json};
-use std::path::Path;
 use std::process::Stdio;
 
 impl Failed {
@@ -202,6 +201,23 @@ fn a_self_roll_that_was_refused_takes_a_word() {
     assert_eq!(resumed.after["cloudflare"]["rolls"].as_array().unwrap().len(), 1);
 }
 
+/// Cloudflare failed after it had rolled: the token that could roll is dead, so a person rolls in the dashboard.
+#[test]
+fn a_self_roll_that_happened_is_followed_by_the_dashboard() {
+    let failing = "cf_roll($i; \"api\") | reply(502; {}) end)";
+    let failed = Case::where_(&ACCESS, ROLL, failing)
+        .patch(|state| {
+            state["cloudflare"]["rolls_with"] = json!("CF_ACCESS_MGMT");
+            state["tokens"][1]["may"].as_array_mut().unwrap().push(json!("API Tokens Write"));
+        })
+        .input("allow_self_roll", true)
+        .fails_at("roll/roll-itself")
+        .shows("if not, with `--done roll-itself`");
+    let resumed = failed.mend(|_| {}).resume(&["--done", "roll-itself"]);
+    let rolls = resumed.after["cloudflare"]["rolls"].as_array().unwrap();
+    assert_eq!(rolls.iter().map(|roll| &roll["by"]).collect::<Vec<_>>(), ["api", "dashboard"]);
+}
+
 const ROLL: &str = "cf_roll($i; \"api\") | .rolled as $value | cf_yes($value) end)";
 
 /// Every answer is lost, until the run gives up asking; then the world mends. Each of those values was given to nobody.
@@ -228,6 +244,7 @@ fn killed(rehearsal: Rehearsal, token: &'static Token, when: &str, is_so_far: im
     until(when, || is_so_far(&rehearsal.after()));
     child.kill().unwrap();
     child.wait().unwrap();
+    assert!(!record(&rehearsal).0.contains("\"run-finished\""), "it was not killed in time");
     Broken { token, rehearsal }
 }
 
