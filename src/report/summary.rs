@@ -47,6 +47,8 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
     if !finished.changes.is_empty() {
         let heading = if passed { "changed" } else { "changed before it ended" };
         list(&mut lines, heading, finished.changes.iter().map(|text| neutral(text)));
+    } else if finished.outcome == RunOutcome::Unknown {
+        lines.push("nothing is known to have been changed".into());
     } else if !passed {
         lines.push("nothing was changed".into());
     }
