@@ -54,7 +54,7 @@ Examples:
   runbook run deploy.yaml --set version=1.4.2 --inputs prod.yaml --approve release
 
 Exit codes: 0 passed, 1 failed, 2 the playbook or its inputs are wrong (nothing ran), 3 waits for a person,
-4 the outcome of a `once` step is unknown, 5 refused (permission, role), 70 our own fault, 130 interrupted";
+4 the outcome of a `once` step is unknown, 5 refused (lock, permission, role), 70 our own fault, 130 interrupted";
 
 /// Runs standard operating procedures written as YAML playbooks.
 #[derive(Parser)]

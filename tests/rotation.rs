@@ -12,5 +12,7 @@ mod forward;
 mod gh;
 #[path = "rotation/rehearsal.rs"]
 mod rehearsal;
+#[path = "rotation/resume.rs"]
+mod resume;
 #[path = "rotation/success.rs"]
 mod success;

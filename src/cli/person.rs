@@ -200,8 +200,7 @@ impl Operator {
             return approved("the world approves");
         }
         let Some(terminal) = self.terminal else {
-            let help = format!("run it at a terminal, or approve beforehand: `--approve {step}`");
-            return Decision::Nobody { help };
+            return Decision::Nobody { help: self.approving(step) };
         };
         let mut text = format!("\n{}\n", crate::report::neutral(message).trim_end());
         if !next.is_empty() {
@@ -245,10 +244,19 @@ impl Operator {
             return self.done(if flagged { &self.actor } else { "the world" }, fields, &json!({}));
         }
         let Some(terminal) = self.terminal else {
-            let help = format!(
-                "`{step}` is done by a person: run it at a terminal{}",
-                if no_answers_needed { format!(", or say that it is done: `--approve {step}`") } else { String::new() }
-            );
+            let help = match (&self.run, no_answers_needed) {
+                (Some(run), true) => format!(
+                    "`{step}` is done by a person: go on at a terminal, or say that it is done: \
+                     `runbook resume {run} --approve {step}`"
+                ),
+                (Some(run), false) => {
+                    format!("`{step}` is done by a person: go on at a terminal: `runbook resume {run}`")
+                }
+                (None, true) => format!(
+                    "`{step}` is done by a person: run it at a terminal, or say that it is done: `--approve {step}`"
+                ),
+                (None, false) => format!("`{step}` is done by a person: run it at a terminal"),
+            };
             return Decision::Nobody { help };
         };
         super::tell(&self.masker.mask(&format!("\n{}\n", crate::report::neutral(instructions).trim_end())));
@@ -286,6 +294,16 @@ impl Operator {
             }
             Ok(_) => Decision::Declined { by: self.actor.clone(), reason: Some("not done".into()) },
             Err(error) => Decision::Nobody { help: format!("the question could not be asked: {error}") },
+        }
+    }
+
+    /// What to do where nobody is there to approve.
+    fn approving(&self, step: &str) -> String {
+        match &self.run {
+            Some(run) => format!(
+                "approve it: `runbook resume {run} --approve {step}` (without `--approve`, you are asked at a terminal)"
+            ),
+            None => format!("run it at a terminal, or approve beforehand: `--approve {step}`"),
         }
     }
 

@@ -17,12 +17,24 @@ pub struct Human {
     masker: crate::secret::Masker,
     /// Texts of the steps under way, innermost last.
     under_way: Vec<String>,
+    recalled: Recalled,
+}
+
+/// What a resumed run has from its record is told as a number: whoever resumes wants to see what is done now.
+#[derive(Default)]
+struct Recalled {
+    /// Nothing was done yet in this process.
+    is_all: bool,
+    /// Steps that were done before and are not told yet.
+    count: usize,
+    /// Headings of what they stand in, outermost first: told with the first step in them that is done now.
+    headings: Vec<(usize, String)>,
 }
 
 impl Human {
     /// `live`: a terminal shows the step under way; otherwise each step is one plain line.
     pub fn new(out: Out, masker: crate::secret::Masker, live: bool) -> Human {
-        Human { out, live: live.then(Live::default), masker, under_way: Vec::new() }
+        Human { out, live: live.then(Live::default), masker, under_way: Vec::new(), recalled: Recalled::default() }
     }
 
     fn print(&mut self, text: &str) {
@@ -30,6 +42,20 @@ impl Human {
         match &self.live {
             Some(live) => live.suspend(|| out.line(text)),
             None => out.line(text),
+        }
+    }
+
+    /// Tells what was kept back of steps that were done before.
+    fn catch_up(&mut self) {
+        self.recalled.is_all = false;
+        let count = std::mem::take(&mut self.recalled.count);
+        if count > 0 {
+            let steps = if count == 1 { "1 step was" } else { &format!("{count} steps were") };
+            let text = self.out.paint("2", &format!("✔ {steps} done before"));
+            self.print(&text);
+        }
+        for (_, heading) in std::mem::take(&mut self.recalled.headings) {
+            self.print(&heading);
         }
     }
 
@@ -49,8 +75,15 @@ impl Human {
             _ => None,
         };
         if step.composite && failed.is_none() {
+            self.recalled.headings.retain(|(depth, _)| *depth < step.depth);
             return;
         }
+        if step.before && failed.is_none() {
+            self.recalled.is_all = true;
+            self.recalled.count += 1;
+            return;
+        }
+        self.catch_up();
         let mut details = Vec::new();
         details.extend(step.detail.clone());
         if step.attempts > 1 {
@@ -88,6 +121,7 @@ impl Reporter for Human {
     fn tell(&mut self, event: &RunEvent) {
         match event {
             RunEvent::RunStarted(started) => {
+                self.recalled.is_all = started.round > 1;
                 let lines = summary::opening(started, &self.out);
                 self.print(&lines);
             }
@@ -97,6 +131,7 @@ impl Reporter for Human {
                     Section::OnFailure => "on failure:",
                     Section::Finally => "finally:",
                 };
+                self.catch_up();
                 let text = self.out.paint("1", text);
                 self.print(&text);
             }
@@ -104,7 +139,11 @@ impl Reporter for Human {
                 if step.composite {
                     let indent = "  ".repeat(step.depth);
                     let line = format!("{indent}{} {}", self.out.paint("34", "▸"), neutral(&step.title));
-                    self.print(&line);
+                    if self.recalled.is_all {
+                        self.recalled.headings.push((step.depth, line));
+                    } else {
+                        self.print(&line);
+                    }
                 } else {
                     let text = self.masker.mask(&neutral(&step.title)).into_owned();
                     self.under_way.push(text.clone());
@@ -131,6 +170,8 @@ impl Reporter for Human {
                 }
                 self.finished(step);
             }
+            // Whether it was skipped before, nobody can tell.
+            RunEvent::StepSkipped { .. } if self.recalled.is_all => {}
             RunEvent::StepSkipped { title, depth, reason, .. } => {
                 let line = format!(
                     "{}{} {}",
@@ -145,12 +186,15 @@ impl Reporter for Human {
                     live.clear();
                 }
             }
+            // The line of the step says it too.
+            RunEvent::Decided { .. } if self.recalled.is_all => {}
             RunEvent::Decided { by, what, .. } => {
                 let line = format!("  {what} by {by}");
                 let line = self.out.paint("2", &neutral(&line));
                 self.print(&line);
             }
             RunEvent::Warning { message } => {
+                self.catch_up();
                 let line = format!("{} {}", self.out.paint("1;33", "warning:"), neutral(message));
                 self.print(&line);
             }
@@ -159,6 +203,8 @@ impl Reporter for Human {
                 self.print(&line);
             }
             RunEvent::RunFinished(finished) => {
+                self.recalled.headings.clear();
+                self.catch_up();
                 if let Some(live) = &mut self.live {
                     live.clear();
                 }

@@ -27,6 +27,7 @@ pub fn opening(started: &RunStarted, out: &Out) -> String {
 }
 
 pub fn closing(finished: &RunFinished, out: &Out) -> String {
+    let passed = finished.outcome == RunOutcome::Passed;
     let mut lines = vec![String::new()];
     let (word, colour) = match finished.outcome {
         RunOutcome::Passed => ("passed", "1;32"),
@@ -44,19 +45,23 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
     }
     lines.push(format!("{} in {}: steps: {}", out.paint(colour, word), show(finished.duration), counts.join(", ")));
     if !finished.changes.is_empty() {
-        let heading = if finished.outcome == RunOutcome::Passed { "changed" } else { "changed before it ended" };
+        let heading = if passed { "changed" } else { "changed before it ended" };
         list(&mut lines, heading, finished.changes.iter().map(|text| neutral(text)));
-    } else if finished.outcome != RunOutcome::Passed {
+    } else if finished.outcome == RunOutcome::Unknown {
+        lines.push("nothing is known to have been changed".into());
+    } else if !passed {
         lines.push("nothing was changed".into());
     }
-    list(&mut lines, "intervals", finished.intervals.iter().map(interval));
+    // Of a run that broke off, what was never measured is no news.
+    let measured = finished.intervals.iter().filter(|interval| passed || interval.took.is_some());
+    list(&mut lines, "intervals", measured.map(interval));
     list(&mut lines, "warnings", finished.warnings.iter().map(|text| neutral(text)));
     list(
         &mut lines,
         "outputs",
         finished.outputs.iter().map(|(name, value)| format!("{name}: {}", neutral(&text_of(value)))),
     );
-    if finished.outcome != RunOutcome::Passed {
+    if !passed {
         let why = finished.failures.iter().map(|(key, failure)| {
             let key = if key.as_str().is_empty() { "the run" } else { key.as_str() };
             neutral(&format!("{key}: {}", failure.message))
@@ -64,25 +69,45 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
         list(&mut lines, "why", why);
         let help: Vec<String> = finished.failures.iter().flat_map(|(_, failure)| failure.help.clone()).collect();
         list(&mut lines, "what to do next", help.into_iter());
-        if let Some(run) = &finished.resume {
-            if !finished.custody.is_empty() {
-                let held = finished.custody.iter().map(|name| {
-                    format!(
-                        "`{name}`: `runbook reveal {run} {name}` hands it to you, `runbook discard {run}` destroys it"
-                    )
-                });
-                list(&mut lines, "this run keeps", held);
-            }
-            lines.push(format!("to go on: runbook resume {run}"));
-        }
         for (heading, text) in [("by hand", &finished.by_hand), ("the way back", &finished.rollback)] {
             if let Some(text) = text {
                 lines.push(format!("{heading}:"));
                 lines.extend(text.trim_end().lines().map(|line| format!("  {line}").trim_end().to_string()));
             }
         }
+        // Last, where it is still on the screen.
+        go_on(&mut lines, finished, out);
     }
     lines.join("\n")
+}
+
+/// What the run keeps, and what can be done with it.
+fn go_on(lines: &mut Vec<String>, finished: &RunFinished, out: &Out) {
+    let Some(run) = &finished.resume else { return };
+    let kept: Vec<String> = finished.custody.iter().map(|name| format!("`{name}`")).collect();
+    if !kept.is_empty() {
+        lines.push(format!("{}: {}", out.paint("1", "this run keeps, sealed"), kept.join(", ")));
+    }
+    let command = format!("runbook resume {run}");
+    let when = match finished.outcome {
+        // Another run is in the way, and `why` names it: this one has nothing to go on with.
+        RunOutcome::Refused if finished.passed == 0 => return,
+        RunOutcome::Failed | RunOutcome::Refused => "to go on, when that is mended",
+        _ => "to go on",
+    };
+    // What to do next may say it more exactly, with an approval or a word.
+    if !finished.failures.iter().any(|(_, failure)| failure.help.iter().any(|help| help.contains(&command))) {
+        lines.push(format!("{}:", out.paint("1", &format!("{when} (what has passed is not done again)"))));
+        lines.push(format!("  {command}"));
+    }
+    if !kept.is_empty() {
+        lines.push("otherwise:".into());
+        let reveal = finished.custody.iter().map(|name| (format!("runbook reveal {run} {name}"), "hands it to you"));
+        let discard = (format!("runbook discard {run}"), "destroys what it keeps");
+        let ways: Vec<_> = reveal.chain([discard]).collect();
+        let width = ways.iter().map(|(way, _)| way.chars().count()).max().unwrap_or_default();
+        lines.extend(ways.iter().map(|(way, does)| format!("  {way:width$}   {does}")));
+    }
 }
 
 fn list(lines: &mut Vec<String>, heading: &str, items: impl Iterator<Item = String>) {

@@ -2,8 +2,19 @@
 
 use crate::blocks::{path, text};
 
-const DOCUMENTS: [&str; 6] =
-    ["README.md", "docs/language.md", "docs/worlds.md", "docs/guide.md", "docs/security.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 11] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "docs/configuration.md",
+    "docs/guide.md",
+    "docs/language.md",
+    "docs/runs.md",
+    "docs/security.md",
+    "docs/worlds.md",
+    "playbooks/README.md",
+    "playbooks/worlds/README.md",
+];
 
 /// As GitHub makes the name of a heading.
 fn anchor(heading: &str) -> String {
@@ -69,6 +80,22 @@ fn every_test_that_security_names_exists() {
     assert!(names.len() > 20, "{names:?}");
     for name in names {
         assert!(all.contains(&format!("fn {name}(")), "docs/security.md names the test `{name}`, which is not there");
+    }
+}
+
+/// A record that is not described is one that a tool writer has to guess.
+#[test]
+fn every_record_and_exit_code_is_described() {
+    let runs = text("docs/runs.md");
+    let schema = runbook::journal::record::journal_schema();
+    let words = |shape: &serde_json::Value| shape["properties"]["type"]["const"].as_str().map(str::to_string);
+    let types: Vec<String> = schema["oneOf"].as_array().unwrap().iter().filter_map(words).collect();
+    assert!(types.len() > 10, "{types:?}");
+    for word in types {
+        assert!(runs.contains(&format!("| `{word}` | ")), "docs/runs.md has no row for `{word}`");
+    }
+    for code in ["0", "1", "2", "3", "4", "5", "70", "130"] {
+        assert!(runs.contains(&format!("\n| {code} | ")), "docs/runs.md has no row for exit code {code}");
     }
 }
 

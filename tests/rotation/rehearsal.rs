@@ -1,6 +1,6 @@
 //! Owns one rotation in the world `raxx`: what is different in it, the run, and what must hold whatever becomes of it.
 
-use crate::support::{Folder, Ran};
+use crate::support::{Folder, Program, Ran};
 use base64::Engine;
 use runbook::world::World;
 use serde_json::{Value as Json, json};
@@ -114,17 +114,24 @@ impl Rehearsal {
     /// The run, and that it kept to the rules that hold however it ends: nothing leaked in the world, no secret shown.
     #[track_caller]
     pub fn run(&self, playbook: &str) -> Ran {
+        self.judged(self.program(playbook).ran())
+    }
+
+    /// The run, not yet started.
+    pub fn program(&self, playbook: &str) -> Program {
         let inputs = self.folder.file("inputs.yaml", &json!(self.inputs).to_string());
-        let ran = self
-            .folder
-            .program()
-            .arg("run")
-            .arg(shipped(&format!("{playbook}.yaml")))
-            .args(["--world", self.world.address()])
-            .arg("--inputs")
-            .arg(inputs)
-            .args(&self.arguments)
-            .ran();
+        let program = self.folder.program().arg("run").arg(shipped(&format!("{playbook}.yaml")));
+        program.args(["--world", self.world.address()]).arg("--inputs").arg(inputs).args(&self.arguments)
+    }
+
+    /// Goes on with the last run, with no more than what its record says.
+    #[track_caller]
+    pub fn resume(&self, arguments: &[&str]) -> Ran {
+        self.judged(self.folder.program().args(["resume", "last"]).args(arguments).ran())
+    }
+
+    #[track_caller]
+    fn judged(&self, ran: Ran) -> Ran {
         let after = self.world.state().unwrap();
         assert_eq!(after["leaks"], json!([]), "{}", ran.shown());
         hides_all(&ran, secrets(&after).iter().chain(secrets(&self.before).iter()));
