@@ -80,7 +80,12 @@ fn heroku_refuses_and_then_takes_it() {
     let releases = resumed.after["heroku"]["apps"]["raxx-api-staging"]["releases"].as_array().unwrap().len();
     let before = resumed.rehearsal.before["heroku"]["apps"]["raxx-api-staging"]["releases"].as_array().unwrap().len();
     assert_eq!(releases, before);
-    resumed.shows("steps were done before");
+    // What was done before is a number; what is done now stands under its headings.
+    let shown =
+        resumed.ran.shows("steps were done before").hides("✔ The inputs go together").hides("▸ Audit log: started");
+    shown.shows(
+        "▸ Give the new value to every consumer\n  ▸ Set on Heroku\n    ▸ Set on Heroku: raxx-api-prod\n      ✔ Set ",
+    );
 }
 
 /// A `once` step that was refused: that it did not happen is looked up, so nobody is asked.
