@@ -201,6 +201,16 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
     let path = PathBuf::from(&history.playbook.path);
     let texts = kept_texts(&history.playbook, folder).map_err(|error| refuse(Exit::Failed, &error))?;
     let kept = check_texts(&path, &texts).map_err(mistakes)?;
+    if kept.digest != history.playbook.digest {
+        let text = format!(
+            "this runbook ({}) would walk the playbook otherwise than the one that began the run ({})\n\
+             help: go on with that version, or see `runbook show {}` for what is done and finish by hand",
+            env!("CARGO_PKG_VERSION"),
+            history.run.program,
+            folder.id
+        );
+        return Err(refuse(Exit::Refused, &text));
+    }
     if !arguments.with_current_playbook {
         return Ok(kept);
     }
