@@ -65,8 +65,12 @@ fn it_is_listed_and_shown_and_whole() {
         .shows("rotate-token.yaml:39:9")
         .shows("on failure:")
         .shows("failed in 56 ms: steps: 4 passed, 1 failed, 1 skipped")
-        .shows("exposed: not measured (make → store, budget 5m)")
         .shows("Make the old token valid again in the console.");
+    let events = folder.does(&["show", RUN, "--output", "json"]).exits(0);
+    let finished = events.finished();
+    assert_eq!(finished["at"], "2099-03-14T15:09:26Z");
+    let interval = &finished["intervals"][0];
+    assert_eq!((&interval["name"], &interval["budget_ms"]), (&"exposed".into(), &300_000.into()));
     all_hidden(folder.does(&["status", RUN]).exits(0))
         .shows("new_token, of step make, 2099-03-14 15:09")
         .shows("process      ")
