@@ -540,7 +540,7 @@ fn an_answer_to_the_roll_that_is_lost_9() {
 #[test]
 fn a_roll_that_fails_1() {
     for (setup, says) in [
-        (Setup { roll_refused: true, ..Setup::default() }, "or run again with mode: dashboard"),
+        (Setup { roll_refused: true, ..Setup::default() }, "give it that and resume the run"),
         (at_the_roll(FaultKind::Status(500)), "nobody knows whether the old value is dead"),
         (at_the_roll(FaultKind::Html(502)), "nobody knows whether the old value is dead"),
         (at_the_roll(FaultKind::Html(200)), "expected true"),
