@@ -10,7 +10,8 @@ use crate::journal::lock;
 use crate::report::{Out, neutral};
 use crate::secret::Masker;
 use clap::Args;
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::Value as Json;
 
 #[derive(Args)]
 pub struct ListArguments {
@@ -61,8 +62,8 @@ fn listed(arguments: &ListArguments, config: &Config, masker: &Masker) -> Result
     let mut out = out(masker);
     match arguments.output {
         Form::Json => {
-            let rows: Vec<Json> = rows.iter().map(form).collect();
-            out.line(&json!({"format": FORMAT, "runs": rows}).to_string());
+            let listing = Listing { format: FORMAT, runs: rows.iter().map(form).collect() };
+            out.line(&serde_json::to_string(&listing).unwrap_or_default());
         }
         Form::Human => tell(&rows, more, arguments, &mut out),
     }
@@ -78,11 +79,44 @@ pub fn name_locks(rows: &mut [Row], locks: &[lock::Seen]) {
 }
 
 /// A run as programs are told of it.
-pub fn form(row: &Row) -> Json {
-    json!({
-        "run": row.run, "begun": row.begun, "playbook": row.playbook, "outcome": row.standing.word(), "actor": row.actor,
-        "round": row.round, "world": row.world, "lock": row.lock, "holds": row.holds, "given_up": row.given_up,
-    })
+#[derive(Serialize)]
+struct Told<'a> {
+    run: &'a str,
+    begun: &'a str,
+    playbook: &'a str,
+    outcome: &'static str,
+    actor: &'a str,
+    round: u32,
+    world: Option<&'a str>,
+    lock: Option<&'a str>,
+    holds: &'a [String],
+    given_up: bool,
+}
+
+#[derive(Serialize)]
+struct Listing<'a> {
+    format: u32,
+    runs: Vec<Told<'a>>,
+}
+
+/// The same, to be added to.
+pub fn json(row: &Row) -> Json {
+    serde_json::to_value(form(row)).unwrap_or_default()
+}
+
+fn form(row: &Row) -> Told<'_> {
+    Told {
+        run: &row.run,
+        begun: &row.begun,
+        playbook: &row.playbook,
+        outcome: row.standing.word(),
+        actor: &row.actor,
+        round: row.round,
+        world: row.world.as_deref(),
+        lock: row.lock.as_deref(),
+        holds: &row.holds,
+        given_up: row.given_up,
+    }
 }
 
 fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {

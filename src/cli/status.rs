@@ -4,7 +4,7 @@ mod one;
 
 use super::Exit;
 use super::config::Config;
-use super::list::{form, name_locks};
+use super::list::{json as row_json, name_locks};
 use super::runs::{FORMAT, Form, count, find, locks, minute, out, refuse};
 use crate::event::RunOutcome;
 use crate::journal::custody::Vault;
@@ -117,7 +117,7 @@ fn next(row: &Row, need: Need) -> Vec<(String, String)> {
 }
 
 fn with_next(row: &Row, need: Need) -> Json {
-    let mut form = form(row);
+    let mut form = row_json(row);
     form["next"] =
         next(row, need).into_iter().map(|(command, does)| json!({"command": command, "does": does})).collect();
     form

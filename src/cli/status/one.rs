@@ -136,7 +136,7 @@ fn revealed(seen: &Seen) -> impl Iterator<Item = (&String, &String, &String, Str
 
 fn form(folder: &RunFolder, seen: &Seen, row: &Row, need: Option<super::Need>) -> Json {
     let history = &seen.history;
-    let mut form = super::form(row);
+    let mut form = super::row_json(row);
     let failures = history.ended.iter().flat_map(|(_, ended)| &ended.failures);
     let next = need.map(|need| next(row, need)).unwrap_or_default();
     let more = json!({
