@@ -23,15 +23,18 @@ use tokio::sync::watch;
 pub async fn with_timeout(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> (Result<Passed, Halt>, u32) {
     let Some(limit) = step.timeout else { return work(step, scope, here).await };
     // Its own signal, so that an action ends its processes in good order rather than being dropped.
-    let (stop, stopped) = watch::channel(false);
+    // Where the record says that it was over, it stays over: nothing more is tried.
+    let over = here.engine.ledger.timed_out(&here.key);
+    let (stop, stopped) = watch::channel(over);
     let inner = Place { cancel: Cancel(stopped), ..here.clone() };
     let work = work(step, scope, &inner);
     tokio::pin!(work);
-    let timed_out = tokio::select! {
-        ended = &mut work => return ended,
-        () = tokio::time::sleep(limit) => true,
-        () = here.cancel.cancelled() => false,
-    };
+    let timed_out = over
+        || tokio::select! {
+            ended = &mut work => return ended,
+            () = tokio::time::sleep(limit) => true,
+            () = here.cancel.cancelled() => false,
+        };
     let _ = stop.send(true);
     let (ended, attempts) = work.await;
     match ended {
@@ -120,7 +123,7 @@ impl Attempt {
     /// it again takes a word.
     fn is_doubted(&self, step: &Step, here: &Place<'_>) -> bool {
         let missed = matches!(&self.attempted, Attempted::Failed(missed) if !missed.surely_not);
-        let earlier = self.recall == Recall::Earlier && here.round == here.engine.ledger.round();
+        let earlier = matches!(self.recall, Recall::In(round) if round < here.round);
         missed && earlier && step.effect == Effect::Once && sends(step)
     }
 }

@@ -67,6 +67,8 @@ pub enum Record {
     Warning {
         message: String,
     },
+    /// The run was interrupted: what follows is its end, and the next resume begins another round.
+    Interrupted {},
     RunFinished(RunFinished),
     /// One secret was handed to a person.
     Revealed {
@@ -244,6 +246,9 @@ pub struct StepFinished {
     pub captures: Vec<(String, Json)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// It failed, and the playbook lets the run go on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub let_pass: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

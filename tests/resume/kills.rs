@@ -80,11 +80,14 @@ impl Plot {
             };
             let program = if always || deaths == 0 { program.env("RUNBOOK_FAULT", fault) } else { program };
             let ran = program.ran();
-            assert!(deaths < MOST_DEATHS, "it comes no further: {}", bench.journal());
+            assert!(deaths < MOST_DEATHS, "it comes no further: {}", bench.told());
             match ran.code {
                 // Killed.
                 -1 => {
                     deaths += 1;
+                    if bench.records().last().is_some_and(|record| record["outcome"] == "waiting") {
+                        words = self.arguments.iter().map(|word| word.to_string()).collect();
+                    }
                     began = bench.journal().contains('\n');
                     if !began {
                         // Nothing was done, and it says so.
@@ -139,7 +142,8 @@ impl Plot {
             }
         }
         assert!(points > 6);
-        for write in 2..4 {
+        // An intent that is written again and again is no way forward, so each gets a little further.
+        for write in 3..5 {
             let told = self.at(&stage, &format!("always-{write}"), &format!("{write}:after"), true).unwrap();
             self.judge(&told, &wanted, &bench);
             judge(&told);
@@ -149,7 +153,7 @@ impl Plot {
     #[track_caller]
     fn judge(&self, told: &Told<'_>, wanted: &Ran, undisturbed: &Bench<'_>) {
         let Told { bench, last, deaths, redone, point } = told;
-        let context = || format!("killed at {point}\n{}\n{:?}\n{}", last.shown(), bench.whats(), bench.journal());
+        let context = || format!("killed at {point}\n{}\n{:?}\n{}", last.shown(), bench.whats(), bench.told());
         assert_eq!(last.code, wanted.code, "{}", context());
         if wanted.code == 0 && !last.shown().contains("there is nothing to go on with") {
             assert_eq!(last.finished()["outputs"], wanted.finished()["outputs"], "{}", context());
@@ -242,7 +246,9 @@ steps:
     assert_eq!(wanted, json!({"sent": [["x1", "x2"], ["y1", "y2"]], "item_of": ["x!", "y!"]}));
     for write in 1.. {
         let Some(told) = plot.at(&stage, &format!("after-{write}"), &format!("{write}:after"), false) else { break };
-        assert_eq!(told.last.finished()["outputs"], wanted, "{}", told.point);
+        if !told.last.shown().contains("there is nothing to go on with") {
+            assert_eq!(told.last.finished()["outputs"], wanted, "{}", told.point);
+        }
         for what in bench.whats() {
             assert!((1..=2).contains(&told.bench.count(&what)), "{what}");
         }
@@ -306,11 +312,11 @@ finally:
 "#,
             ),
         ],
-        redo: false,
+        // What ends unknown, or fails, is followed by them too.
+        each_round: &["POST /close", "POST /shut", "POST /sorry"],
         ..PLOT
     };
-    // What is said to have happened has captured nothing: `after` would.
-    Plot { redo: false, ..plot }.plays_and(|_| {});
+    plot.plays();
 }
 
 #[test]
@@ -349,6 +355,7 @@ steps:
             _ => says_back(call),
         },
         request: |_| "POST /busy".into(),
+        redo: true,
         polls: true,
         ..PLOT
     };
@@ -397,10 +404,9 @@ finally:
   - {id: last, http: {method: POST, url: "{{ api }}/last"}}
 "#,
         ends: 1,
-        each_round: &["POST /own", "POST /outer-own", "POST /report", "POST /last", "GET /breaks"],
+        each_round: &["POST /own", "POST /outer-own", "POST /report", "POST /last"],
         ..PLOT
     };
-    let plot = Plot { polls: true, ..plot };
     plot.plays_and(|told| assert_eq!(told.bench.count("POST /never"), 0));
 }
 
@@ -418,6 +424,7 @@ steps:
   - {id: looks, continue_on_failure: true, http: {url: "{{ api }}/looks"}, expect: [{jq: '.n < 0'}]}
   - {id: last, http: {method: POST, url: "{{ api }}/last"}}
 "#,
+        each_round: &["POST /own"],
         ..PLOT
     };
     plot.plays();

@@ -153,6 +153,16 @@ impl<'s> Bench<'s> {
         self.journal().lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
     }
 
+    /// The journal, a few words a line.
+    pub fn told(&self) -> String {
+        let line = |record: Json| {
+            let words = ["type", "step", "attempt", "round", "outcome", "what"];
+            let words: Vec<String> = words.iter().filter_map(|word| record.get(word)).map(Json::to_string).collect();
+            words.join(" ")
+        };
+        self.records().into_iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
     pub fn records_of(&self, kind: &str) -> Vec<Json> {
         self.records().into_iter().filter(|record| record["type"] == kind).collect()
     }
