@@ -141,8 +141,11 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
     }
     if !step.on_failure.is_empty() {
         let inner = here.within(here.key.aside("on_failure").in_round(here.round));
-        if let Err(Halt::Lost(reason)) = run_steps(&step.on_failure, scope, &inner).await {
-            return Err(Halt::Lost(reason));
+        match run_steps(&step.on_failure, scope, &inner).await {
+            Err(Halt::Lost(reason)) => return Err(Halt::Lost(reason)),
+            // Nothing else would ask: the run goes on from here, in this round and in every other.
+            Err(asks @ (Halt::Unknown(_) | Halt::Waiting(..))) if is_let_pass(step, &halt) => return Err(asks),
+            _ => {}
         }
     }
     if is_let_pass(step, &halt) {

@@ -52,12 +52,20 @@ type Tried<'b> = Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>>
 
 fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<'b> {
     Box::pin(async move {
+        let first = here.engine.ledger.first_attempt(&here.key, here.round);
+        tries(step, scope, here, Again { attempt: first, reruns: 0 }).await
+    })
+}
+
+/// Attempts until one is the last; then what comes of it.
+fn tries<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>, from: Again) -> Tried<'b> {
+    Box::pin(async move {
         let ledger = here.engine.ledger;
-        let first = ledger.first_attempt(&here.key, here.round);
+        let first = from.attempt;
         let begun = ledger.time(&here.key, Moment::Begin);
         let mut attempt = first;
         loop {
-            let again = Again { attempt, reruns: 0 };
+            let again = Again { attempt, reruns: from.reruns };
             let sent_before = here.engine.once_sent();
             let tried = match try_step(step, scope, here, attempt).await {
                 Ok(tried) => tried,
@@ -107,8 +115,7 @@ pub struct Again {
 }
 
 pub async fn try_again(step: &Step, scope: &Scope<'_>, here: &Place<'_>, again: Again) -> Result<Passed, Halt> {
-    let tried = try_step(step, scope, here, again.attempt).await?;
-    conclude(step, scope, here, tried, again).await
+    tries(step, scope, here, again).await.0
 }
 
 /// One attempt, and what the record says of it.

@@ -271,8 +271,15 @@ impl History {
         self.round += 1;
         self.ended = None;
         self.interrupted = false;
-        let finished = &self.finished;
-        self.times.retain(|key, _| finished.get(key).is_some_and(Finished::is_settled));
+        let mut times = std::mem::take(&mut self.times);
+        times.retain(|key, _| self.is_settled(key));
+        self.times = times;
+    }
+
+    /// Whether the step, or one that it stands in, was settled.
+    fn is_settled(&self, step: &str) -> bool {
+        let settled = |key: &str| self.finished.get(key).is_some_and(Finished::is_settled);
+        settled(step) || step.match_indices(['/', '#', '[']).any(|(at, _)| settled(&step[..at]))
     }
 
     /// Begins the next round where the last has ended. The number of the round that is now.
@@ -335,7 +342,7 @@ impl History {
             let failure = past.and_then(|past| past.finished.as_ref()?.failure.as_ref());
             failure.is_some_and(|failure| failure.kind == FailureKind::Timeout)
         };
-        let holds = |finished: &Finished| finished.round == self.round || finished.let_pass;
+        let holds = |finished: &Finished| finished.round == self.round || self.is_settled(step);
         self.finished.get(step).is_some_and(|finished| finished.late && holds(finished))
             && !self.steps.get(step).is_some_and(|known| known.iter().any(by_timeout))
     }

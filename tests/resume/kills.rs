@@ -6,6 +6,7 @@ use crate::stage::{Bench, Call, Stage, asked, hides, playbook};
 use crate::support::{Answer, Ran};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// No run of these tests is killed more often.
 const MOST_DEATHS: usize = 80;
@@ -125,29 +126,31 @@ impl Plot {
         self.plays_and(|_| {});
     }
 
-    fn plays_and(self, judge: impl Fn(&Told<'_>)) {
+    fn plays_and(self, judge: impl Fn(&Told<'_>) + Sync) {
         let stage = Stage::new(self.answer);
         let bench = self.bench(&stage, "undisturbed");
         let wanted = bench.run(self.arguments).exits(self.ends);
-        let mut points = 0;
-        for part in ["half", "after"] {
-            for write in 1.. {
-                let Some(told) = self.at(&stage, &format!("{part}-{write}"), &format!("{write}:{part}"), false) else {
-                    assert!(write > 3, "too few writes");
-                    break;
-                };
-                self.judge(&told, &wanted, &bench);
-                judge(&told);
-                points += 1;
+        let points = AtomicUsize::new(0);
+        // What takes long is the disk: two at a time. The third lets every process get a little further, and no more:
+        // an intent that is written again and again would be no way forward.
+        std::thread::scope(|scope| {
+            for part in ["half", "after"] {
+                let (judge, stage, wanted, bench, points) = (&judge, &stage, &wanted, &bench, &points);
+                scope.spawn(move || {
+                    for write in 1.. {
+                        let name = format!("{part}-{write}");
+                        let Some(told) = self.at(stage, &name, &format!("{write}:{part}"), false) else { break };
+                        self.judge(&told, wanted, bench);
+                        judge(&told);
+                        points.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
             }
-        }
-        assert!(points > 6);
-        // An intent that is written again and again is no way forward, so each gets a little further.
-        for write in 3..5 {
-            let told = self.at(&stage, &format!("always-{write}"), &format!("{write}:after"), true).unwrap();
+            let told = self.at(&stage, "always", "3:after", true).unwrap();
             self.judge(&told, &wanted, &bench);
             judge(&told);
-        }
+        });
+        assert!(points.into_inner() > 6, "too few writes");
     }
 
     #[track_caller]
@@ -167,7 +170,10 @@ impl Plot {
             let (is, was) = (bench.count(&what), undisturbed.count(&what));
             let again = redone.get(&what).copied().unwrap_or(0);
             if self.each_round.contains(&what.as_str()) {
-                assert!((1..=rounds).contains(&is), "{what}: {is} in {rounds} rounds, {}", context());
+                // What follows upon a failure is not asked about when it was cut short: it is told as unknown.
+                let unknown = format!("/{}\" \"unknown\"", what.rsplit('/').next().unwrap());
+                let least = usize::from(self.ends == 0 && !bench.told().contains(&unknown));
+                assert!((least..=rounds).contains(&is), "{what}: {is} in {rounds} rounds, {}", context());
             } else if what.starts_with("POST") {
                 assert_eq!(is, was + again, "{what}, {}", context());
             } else {
@@ -279,11 +285,11 @@ steps:
 fn a_module_with_its_own_vars_failures_and_last_steps() {
     let plot = Plot {
         rest: r#"
-outputs: {got: "{{ got }}", after: "{{ after }}"}
+outputs: {got: "{{ got }}"}
 steps:
   - {id: mine, use: modules/mine.yaml, with: {api: "{{ api }}", word: hi}, capture: {got: .said}}
   - {id: theirs, use: modules/theirs.yaml, with: {api: "{{ api }}"}, continue_on_failure: true}
-  - {id: after, http: {method: POST, url: "{{ api }}/after", json: {x: "{{ got }}"}}, capture: {after: {jq: .sent.x, default: hi there}}}
+  - {id: after, http: {method: POST, url: "{{ api }}/after"}}
 "#,
         modules: &[
             (

@@ -98,6 +98,10 @@ impl<'s> Bench<'s> {
         self.more.iter().fold(self.folder.program(), |program, (name, value)| program.env(name, value))
     }
 
+    pub fn program_of(&self, arguments: &[&str]) -> Program {
+        self.program().args(arguments)
+    }
+
     pub fn starting(&self, more: &[&str]) -> Program {
         let api = format!("api=http://{}/{}", self.stage.address(), self.part);
         self.program().args(["run", "test.yaml", "--output", "json", "--set", &api]).args(more)
