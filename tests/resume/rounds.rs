@@ -353,7 +353,7 @@ on_failure:
     assert_eq!(bench.whats(), ["GET /slow", "PUT /own"], "{}", bench.told());
     bench.resume(&[]).exits(1).shows("not done within its timeout");
     assert_eq!(bench.whats(), ["GET /slow", "PUT /own", "PUT /report"]);
-    assert_eq!(bench.calls()[2].body, json!({"why": "not done within its timeout of 100ms"}));
+    assert_eq!(bench.calls()[2].body, json!({"why": "not done within its timeout of 100 ms"}));
     // In another round it has its time again.
     bench.resume(&[]).exits(0);
     assert_eq!(bench.count("GET /slow"), 2);
