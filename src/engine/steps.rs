@@ -113,7 +113,13 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
                 passed.captures.iter().map(|(name, value)| (name.clone(), masked(value.shown(), here))).collect()
             };
             let outcome = if rendered_only { StepOutcome::Rendered } else { StepOutcome::Passed };
-            finish(&begun, outcome, Detail { attempts, text: passed.detail, captures: shown, let_pass: false }, step, here);
+            finish(
+                &begun,
+                outcome,
+                Detail { attempts, text: passed.detail, captures: shown, let_pass: false },
+                step,
+                here,
+            );
             Ok(())
         }
         Err(halt) => {

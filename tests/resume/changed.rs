@@ -46,7 +46,8 @@ fn a_copy_that_was_changed_is_refused() {
 fn the_current_playbook_is_taken_where_only_what_is_to_come_has_changed() {
     let stage = Stage::plain();
     let bench = killed(&stage);
-    let steps = STEPS.replace("/second", "/another") + "  - {id: more, http: {method: POST, url: \"{{ api }}/more\"}}\n";
+    let steps =
+        STEPS.replace("/second", "/another") + "  - {id: more, http: {method: POST, url: \"{{ api }}/more\"}}\n";
     bench.folder.file("test.yaml", &playbook(&stage, "test", &steps));
     bench.folder.file("modules/third.yaml", &playbook(&stage, "third", &MODULE.replace("/said", "/said-now")));
     // Cut short once more: from here on it is the copy of that one.

@@ -179,20 +179,6 @@ fn killed_while_it_waits(bench: &Bench<'_>, waits: impl Fn() -> bool) {
     child.wait().unwrap();
 }
 
-/// A run that would wait for an hour does not end in time.
-fn resumes(bench: &Bench<'_>) -> Ran {
-    let out = bench.folder.file("out", "");
-    let mut program = bench.resuming(&[]);
-    let mut child = program.0.stdout(std::fs::File::create(&out).unwrap()).stderr(Stdio::null()).spawn().unwrap();
-    let mut code = None;
-    until("it ends without waiting for long", || {
-        code = child.try_wait().unwrap();
-        code.is_some()
-    });
-    let code = code.unwrap().code().unwrap_or(-1);
-    Ran { code, stdout: bench.folder.read("out"), stderr: String::new() }
-}
-
 const WAITS: &str = r#"
 intervals: {all: {from: first, to: last}}
 steps:
@@ -208,7 +194,7 @@ fn a_wait_is_counted_from_its_beginning_and_is_not_waited_again() {
     killed_while_it_waits(&bench, || bench.count("POST /first") == 1 && bench.journal().contains("\"step\":\"pause\""));
     retimed(&bench, |at| at - HOUR);
     bench.resuming(&[]).env("RUNBOOK_FAULT", "2:after").ran().exits(-1);
-    let ran = resumes(&bench);
+    let ran = bench.resume_in_time();
     let ran = if ran.code == 4 { bench.resume(&["--redo", "last"]) } else { ran };
     assert_eq!((ran.code, bench.count("POST /first"), bench.count("POST /last")), (0, 1, 1), "{}", ran.shown());
     let took = ran.finished()["intervals"][0]["took_ms"].as_u64().unwrap();
@@ -236,8 +222,11 @@ steps:
     child.kill().unwrap();
     child.wait().unwrap();
     retimed(&bench, |at| at - HOUR);
-    let ran = resumes(&bench);
-    assert_eq!((ran.code, bench.count("GET /look"), bench.count("GET /alone"), bench.count("POST /last")), (0, 2, 2, 1));
+    let ran = bench.resume_in_time();
+    assert_eq!(
+        (ran.code, bench.count("GET /look"), bench.count("GET /alone"), bench.count("POST /last")),
+        (0, 2, 2, 1)
+    );
 }
 
 #[test]
@@ -248,7 +237,7 @@ fn a_clock_that_was_set_back_prolongs_no_wait_and_makes_no_time_negative() {
     bench.starting(&[]).env("RUNBOOK_FAULT", "5:before").ran().exits(-1);
     assert!(bench.journal().contains("\"step\":\"pause\"") && bench.count("POST /last") == 0, "{}", bench.told());
     retimed(&bench, |at| at + HOUR);
-    let ran = resumes(&bench);
+    let ran = bench.resume_in_time();
     assert_eq!((ran.code, bench.count("POST /first"), bench.count("POST /last")), (0, 1, 1), "{}", ran.shown());
     for interval in ran.finished()["intervals"].as_array().unwrap() {
         // Negative would be no number without a sign.

@@ -461,7 +461,9 @@ steps:
     let (mut looked, mut reran, mut skipped) = (0, 0, 0);
     for part in ["half", "after"] {
         for write in 1.. {
-            let Some(told) = plot.at(&stage, &format!("{part}-{write}"), &format!("{write}:{part}"), false) else { break };
+            let Some(told) = plot.at(&stage, &format!("{part}-{write}"), &format!("{write}:{part}"), false) else {
+                break;
+            };
             let bench = &told.bench;
             assert_eq!((told.last.code, bench.count("POST /last")), (0, 1), "{}", told.point);
             // Where it was in flight and never sent, what the look says is all that is known.

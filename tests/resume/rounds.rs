@@ -224,8 +224,7 @@ finally: [{id: close, http: {method: POST, url: "{{ api }}/close"}}]
         let bench = Bench::new(&stage, "a", &rest.replace("METHOD", method));
         let said = bench.folder.file("said", "");
         let mut program = bench.starting(&[]);
-        let mut child =
-            program.0.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
+        let mut child = program.0.stdout(Stdio::null()).stderr(std::fs::File::create(&said).unwrap()).spawn().unwrap();
         let slow = format!("{method} /slow");
         until("it is under way", || bench.count(&slow) == 1);
         bench.resume(&[]).exits(5).shows("is under way").shows(&format!("process {}", child.id()));
@@ -269,7 +268,7 @@ finally:
     until("it winds up", || bench.count("PUT /close") == 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    bench.resume(&[]).exits(0);
+    bench.resume_in_time().exits(0);
     // What comes after the end of the first round has an end of its own.
     assert_eq!(bench.whats()[3..], ["GET /slow", "POST /last", "PUT /open", "PUT /close"], "{}", bench.told());
 }
@@ -330,7 +329,8 @@ steps:
     // Killed when `own` was announced, and not sent yet.
     bench.starting(&[]).env("RUNBOOK_FAULT", "3:after").ran().exits(-1);
     assert_eq!(bench.whats(), ["GET /breaks"], "{}", bench.told());
-    let ran = bench.resume(&[]).exits(4);
+    // As it is told, it can be pasted into a shell.
+    let ran = bench.resume(&[]).exits(4).shows("--redo 'breaks/(on_failure)/own'`");
     assert_eq!(bench.whats(), ["GET /breaks"]);
     bench.resume(&["--redo", &asked(&ran)]).exits(0);
     assert_eq!(bench.whats(), ["GET /breaks", "POST /own", "POST /last"]);

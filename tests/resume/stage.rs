@@ -1,10 +1,11 @@
 //! What the tests of resuming share: a server on which each run has a part of its own, a run with its resumes, and the
 //! search for secrets on disk.
 
-use crate::support::{Answer, Folder, Program, Ran, Server};
+use crate::support::{Answer, Folder, Program, Ran, Server, until};
 use serde_json::Value as Json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 /// A request as a run's own part of the server sees it.
@@ -75,10 +76,8 @@ pub struct Bench<'s> {
 
 /// The head of a playbook of the bench; `{{ api }}` is where its part is.
 pub fn playbook(stage: &Stage, name: &str, rest: &str) -> String {
-    format!(
-        "runbook: 1\nname: {name}\npermissions:\n  net: [\"*\"]\ninputs:\n  api: {{type: string}}\n{rest}"
-    )
-    .replace("net: [\"*\"]", &format!("net: [\"GET,POST,PUT http://{}/**\"]", stage.address()))
+    format!("runbook: 1\nname: {name}\npermissions:\n  net: [\"*\"]\ninputs:\n  api: {{type: string}}\n{rest}")
+        .replace("net: [\"*\"]", &format!("net: [\"GET,POST,PUT http://{}/**\"]", stage.address()))
 }
 
 impl<'s> Bench<'s> {
@@ -117,6 +116,19 @@ impl<'s> Bench<'s> {
 
     pub fn resume(&self, more: &[&str]) -> Ran {
         self.resuming(more).ran()
+    }
+
+    /// A resume that is not to wait for long.
+    pub fn resume_in_time(&self) -> Ran {
+        let out = self.folder.file("out", "");
+        let mut program = self.resuming(&[]);
+        let mut child = program.0.stdout(std::fs::File::create(&out).unwrap()).stderr(Stdio::null()).spawn().unwrap();
+        let over = || child.try_wait().unwrap().is_some();
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| until("it ends", over))).is_err() {
+            child.kill().unwrap();
+        }
+        let code = child.wait().unwrap().code().unwrap_or(-1);
+        Ran { code, stdout: self.folder.read("out"), stderr: String::new() }
     }
 
     pub fn calls(&self) -> Vec<Call> {
@@ -177,7 +189,7 @@ impl<'s> Bench<'s> {
 pub fn asked(ran: &Ran) -> String {
     let shown = ran.shown();
     let Some((_, rest)) = shown.split_once("--redo ") else { panic!("asks nothing:\n{shown}") };
-    rest.split(['`', '"', ' ', '\\', '\n']).next().unwrap().to_string()
+    rest.split(['`', '"', ' ', '\\', '\n']).next().unwrap().trim_matches('\'').to_string()
 }
 
 /// Every file below a folder.
