@@ -325,6 +325,10 @@ impl<'a> Engine<'a> {
         // Longer than any run lasts; beyond some centuries the clock's own arithmetic would overflow.
         const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
         let delay = delay.min(LONGEST).mul_f64(self.options.pace.clamp(0.0, 1000.0));
+        // A wait that is over already does not win over a step that is.
+        if cancel.is_cancelled() {
+            return Err(Halt::Interrupted);
+        }
         tokio::select! {
             waited = self.ledger.wait(key, delay) => waited.map_err(|stop| Halt::Lost(stop.to_string())),
             () = self.interruption() => Err(Halt::Interrupted),

@@ -173,6 +173,8 @@ pub struct StepFinished {
     pub detail: Option<String>,
     /// Public captures; secret ones with stars.
     pub captures: Vec<(String, Json)>,
+    /// It failed, and the playbook lets the run go on.
+    pub let_pass: bool,
     pub at: SystemTime,
     /// It was done before the run was cut short, or in an earlier round; nothing of it was done now.
     pub before: bool,

@@ -109,10 +109,8 @@ pub struct Recorded {
 pub enum Recall {
     /// It was done now.
     Fresh,
-    /// Recorded in this round: the run was cut short after it.
-    Recorded,
-    /// Recorded in an earlier round, which has ended.
-    Earlier,
+    /// It was recorded in this round of the run.
+    In(u32),
 }
 
 /// A person's answer, and whether it was given now.
@@ -202,8 +200,9 @@ pub enum Stop {
 pub trait Ledger {
     /// The recorded outcome of the attempt, or runs `effect`, records its outcome durably, then returns it.
     async fn effect(&self, call: &Call, effect: Effect<'_>) -> Result<Recorded, Stop>;
-    /// A decision by a person or another system; survives restarts. `key` names the attempt.
-    async fn decision(&self, key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop>;
+    /// A decision by a person or another system; survives restarts. `key` names the attempt. What ended an earlier round
+    /// than `round` is asked again.
+    async fn decision(&self, key: &StepKey, ask: &Ask<'_>, round: u32) -> Result<Decided, Stop>;
     /// Waits for `delay`, counted from the step's beginning, however often the run was cut short since.
     async fn wait(&self, key: &StepKey, delay: Duration) -> Result<(), Stop>;
     /// When the step began or ended; now, where that is not recorded.
@@ -218,10 +217,16 @@ pub trait Ledger {
     fn first_attempt(&self, _key: &StepKey, _round: u32) -> u32 {
         1
     }
-    /// The earlier round in which the step failed for good; asked only where the playbook lets that pass.
-    fn failed_in(&self, _key: &StepKey) -> Option<u32> {
+    /// The earlier round in which the step was settled: it passed, or its failure was let pass.
+    fn settled_in(&self, _key: &StepKey) -> Option<u32> {
         None
     }
+    /// Whether it is recorded that the step's `timeout` ended it, and this is to stay so.
+    fn timed_out(&self, _key: &StepKey) -> bool {
+        false
+    }
+    /// The run is interrupted: what follows is its end, and a resume begins the next round even if it is cut short there.
+    fn interrupted(&self) {}
     /// Whether what came of the step is recorded.
     fn has_finished(&self, _key: &StepKey) -> bool {
         false
@@ -273,7 +278,7 @@ impl<P: Person> Ledger for Transient<P> {
         Ok(perform(effect).await)
     }
 
-    async fn decision(&self, _key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop> {
+    async fn decision(&self, _key: &StepKey, ask: &Ask<'_>, _round: u32) -> Result<Decided, Stop> {
         Ok(Decided { decision: self.person.answer(ask).await, recall: Recall::Fresh })
     }
 

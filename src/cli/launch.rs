@@ -94,6 +94,14 @@ impl Launch<'_> {
                 let ledger = remember(operator);
                 let audience = Audience { reporter, first: Some(&ledger) };
                 let finished = Engine::new(&ledger, hands, &audience, options, signals).run(self.plan, inputs).await;
+                if let Some(reason) = ledger.kept() {
+                    let text = format!(
+                        "warning: the run has passed, and what it captured can still be opened: {reason}\n\
+                         help: when that is mended, have the key destroyed: `runbook resume {}`",
+                        ledger.run_id()
+                    );
+                    super::tell(&self.masker.mask(&text));
+                }
                 match ledger.lost() {
                     None => exit(&finished),
                     Some(reason) => {

@@ -338,12 +338,15 @@ impl Operator {
         }
         let help = match &self.run {
             None => format!("look whether `{step}` took effect"),
-            Some(run) => format!(
-                "look whether `{key}` took effect, then say so:\n\
-                 `runbook resume {run} --redo {key}` does it again,\n\
-                 `runbook resume {run} --done {key}` goes on, since it has happened,\n\
-                 `runbook resume {run} --abandon` ends the run"
-            ),
+            Some(run) => {
+                let word = for_shell(key.as_str());
+                format!(
+                    "look whether `{key}` took effect, then say so:\n\
+                     `runbook resume {run} --redo {word}` does it again,\n\
+                     `runbook resume {run} --done {word}` goes on, since it has happened,\n\
+                     `runbook resume {run} --abandon` ends the run"
+                )
+            }
         };
         let Some(terminal) = self.terminal else { return Decision::Nobody { help } };
         let text = format!(
@@ -357,6 +360,12 @@ impl Operator {
             _ => Decision::Nobody { help },
         }
     }
+}
+
+/// A step's key as it can be pasted into a shell, to which `[1]`, `#2` and `(round-2)` mean something.
+fn for_shell(key: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_/".contains(letter);
+    if key.chars().all(plain) { key.into() } else { format!("'{key}'") }
 }
 
 /// Reading a line blocks, so it is done beside the runtime, which goes on hearing signals.

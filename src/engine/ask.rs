@@ -57,7 +57,7 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32)
     let key = here.key.attempt(attempt);
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
     let decided = tokio::select! {
-        decided = here.engine.ledger.decision(&key, &ask) => decided,
+        decided = here.engine.ledger.decision(&key, &ask, here.round) => decided,
         () = here.engine.interruption() => return Err(Halt::Interrupted),
     };
     let decision = match decided {
@@ -119,7 +119,7 @@ pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
     let ask = Ask::Unknown { step: &step.id, key: &here.key, failure: &failure };
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
     let decided = tokio::select! {
-        decided = here.engine.ledger.decision(&key, &ask) => decided,
+        decided = here.engine.ledger.decision(&key, &ask, here.round) => decided,
         () = here.engine.interruption() => return Err(Halt::Unknown(failure)),
     };
     let decision = match decided {

@@ -35,6 +35,9 @@ pub async fn run_sections(plan: &Plan, scope: &Scope<'_>, here: &Place<'_>) -> R
             return Err(Halt::Lost(reason));
         }
     }
+    if matches!(ended, Err(Halt::Interrupted)) {
+        here.engine.ledger.interrupted();
+    }
     if !plan.finally.is_empty() {
         tell(Section::Finally, &plan.finally);
         let calm = here.engine.wind_up();

@@ -64,7 +64,7 @@ pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
         Err(halt) => outcome_of(halt),
     };
     let text = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
-    finish(&begun, outcome, Detail { attempts: 1, text, captures: Vec::new() }, step, here);
+    finish(&begun, outcome, Detail { attempts: 1, text, ..Detail::default() }, step, here);
     ended
 }
 

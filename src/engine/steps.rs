@@ -91,9 +91,9 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
     let heading = here.facts.mask(&title(step, scope));
     let composite = matches!(step.work, Work::Use { .. } | Work::Group(_) | Work::Parallel { .. });
     let begun = begin(heading.clone(), step, here, composite);
-    // What the playbook let fail in an earlier round has had its chance: it is walked through as it was then.
-    let past = if step.continue_on_failure { here.engine.ledger.failed_in(&here.key) } else { None };
-    let here = &Place { round: past.unwrap_or(here.round), ..here.clone() };
+    // What was settled in an earlier round is walked through as it was then, with all that stands in it.
+    let round = here.engine.ledger.settled_in(&here.key).unwrap_or(here.round);
+    let here = &Place { round, ..here.clone() };
     let (ended, attempts) = with_timeout(step, scope, here).await;
     match ended {
         Ok(passed) => {
@@ -113,15 +113,26 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
                 passed.captures.iter().map(|(name, value)| (name.clone(), masked(value.shown(), here))).collect()
             };
             let outcome = if rendered_only { StepOutcome::Rendered } else { StepOutcome::Passed };
-            finish(&begun, outcome, Detail { attempts, text: passed.detail, captures: shown }, step, here);
+            finish(
+                &begun,
+                outcome,
+                Detail { attempts, text: passed.detail, captures: shown, let_pass: false },
+                step,
+                here,
+            );
             Ok(())
         }
         Err(halt) => {
             let outcome = outcome_of(&halt);
-            finish(&begun, outcome, Detail { attempts, ..Detail::default() }, step, here);
+            let let_pass = is_let_pass(step, &halt);
+            finish(&begun, outcome, Detail { attempts, let_pass, ..Detail::default() }, step, here);
             after_failure(step, scope, here, halt).await
         }
     }
+}
+
+fn is_let_pass(step: &Step, halt: &Halt) -> bool {
+    step.continue_on_failure && matches!(halt, Halt::Failed(..))
 }
 
 fn captures_shown(step: &Step) -> bool {
@@ -136,11 +147,14 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
     }
     if !step.on_failure.is_empty() {
         let inner = here.within(here.key.aside("on_failure").in_round(here.round));
-        if let Err(Halt::Lost(reason)) = run_steps(&step.on_failure, scope, &inner).await {
-            return Err(Halt::Lost(reason));
+        match run_steps(&step.on_failure, scope, &inner).await {
+            Err(Halt::Lost(reason)) => return Err(Halt::Lost(reason)),
+            // Nothing else would ask: the run goes on from here, in this round and in every other.
+            Err(asks @ (Halt::Unknown(_) | Halt::Waiting(..))) if is_let_pass(step, &halt) => return Err(asks),
+            _ => {}
         }
     }
-    if step.continue_on_failure && matches!(halt, Halt::Failed(..)) {
+    if is_let_pass(step, &halt) {
         here.engine.forgive(&here.key);
         *here.facts.failure.borrow_mut() = None;
         return Ok(());

@@ -48,6 +48,8 @@ pub struct Detail {
     pub attempts: u32,
     pub text: Option<String>,
     pub captures: Vec<(String, Json)>,
+    /// It failed, and `continue_on_failure` lets the run go on.
+    pub let_pass: bool,
 }
 
 pub fn finish(begun: &Begun, outcome: StepOutcome, detail: Detail, step: &Step, here: &Place<'_>) {
@@ -69,6 +71,7 @@ pub fn finish(begun: &Begun, outcome: StepOutcome, detail: Detail, step: &Step, 
         duration,
         detail: detail.text,
         captures: detail.captures,
+        let_pass: detail.let_pass,
         at,
         before,
     }));
@@ -77,7 +80,13 @@ pub fn finish(begun: &Begun, outcome: StepOutcome, detail: Detail, step: &Step, 
 pub fn report_failure(step: &Step, title: String, failure: Failure, here: &Place<'_>) -> Result<(), Halt> {
     let begun = begin(title, step, here, false);
     let outcome = StepOutcome::Failed(failure.clone());
-    finish(&begun, outcome, Detail { attempts: 1, ..Detail::default() }, step, here);
+    finish(
+        &begun,
+        outcome,
+        Detail { attempts: 1, let_pass: step.continue_on_failure, ..Detail::default() },
+        step,
+        here,
+    );
     here.engine.note_failure(&here.key, &failure, step);
     if here.facts.failure.borrow().is_none() {
         *here.facts.failure.borrow_mut() = Some((step.id.to_string(), failure.message.clone()));

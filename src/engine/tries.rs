@@ -23,15 +23,18 @@ use tokio::sync::watch;
 pub async fn with_timeout(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> (Result<Passed, Halt>, u32) {
     let Some(limit) = step.timeout else { return work(step, scope, here).await };
     // Its own signal, so that an action ends its processes in good order rather than being dropped.
-    let (stop, stopped) = watch::channel(false);
+    // Where the record says that it was over, it stays over: nothing more is tried.
+    let over = here.engine.ledger.timed_out(&here.key);
+    let (stop, stopped) = watch::channel(over);
     let inner = Place { cancel: Cancel(stopped), ..here.clone() };
     let work = work(step, scope, &inner);
     tokio::pin!(work);
-    let timed_out = tokio::select! {
-        ended = &mut work => return ended,
-        () = tokio::time::sleep(limit) => true,
-        () = here.cancel.cancelled() => false,
-    };
+    let timed_out = over
+        || tokio::select! {
+            ended = &mut work => return ended,
+            () = tokio::time::sleep(limit) => true,
+            () = here.cancel.cancelled() => false,
+        };
     let _ = stop.send(true);
     let (ended, attempts) = work.await;
     match ended {
@@ -49,12 +52,20 @@ type Tried<'b> = Pin<Box<dyn Future<Output = (Result<Passed, Halt>, u32)> + 'b>>
 
 fn work<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>) -> Tried<'b> {
     Box::pin(async move {
+        let first = here.engine.ledger.first_attempt(&here.key, here.round);
+        tries(step, scope, here, Again { attempt: first, reruns: 0 }).await
+    })
+}
+
+/// Attempts until one is the last; then what comes of it.
+fn tries<'b>(step: &'b Step, scope: &'b Scope<'b>, here: &'b Place<'b>, from: Again) -> Tried<'b> {
+    Box::pin(async move {
         let ledger = here.engine.ledger;
-        let first = ledger.first_attempt(&here.key, here.round);
+        let first = from.attempt;
         let begun = ledger.time(&here.key, Moment::Begin);
         let mut attempt = first;
         loop {
-            let again = Again { attempt, reruns: 0 };
+            let again = Again { attempt, reruns: from.reruns };
             let sent_before = here.engine.once_sent();
             let tried = match try_step(step, scope, here, attempt).await {
                 Ok(tried) => tried,
@@ -104,8 +115,7 @@ pub struct Again {
 }
 
 pub async fn try_again(step: &Step, scope: &Scope<'_>, here: &Place<'_>, again: Again) -> Result<Passed, Halt> {
-    let tried = try_step(step, scope, here, again.attempt).await?;
-    conclude(step, scope, here, tried, again).await
+    tries(step, scope, here, again).await.0
 }
 
 /// One attempt, and what the record says of it.
@@ -120,7 +130,7 @@ impl Attempt {
     /// it again takes a word.
     fn is_doubted(&self, step: &Step, here: &Place<'_>) -> bool {
         let missed = matches!(&self.attempted, Attempted::Failed(missed) if !missed.surely_not);
-        let earlier = self.recall == Recall::Earlier && here.round == here.engine.ledger.round();
+        let earlier = matches!(self.recall, Recall::In(round) if round < here.round);
         missed && earlier && step.effect == Effect::Once && sends(step)
     }
 }

@@ -313,6 +313,7 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
                 detail: step.detail.clone(),
                 captures: step.captures.clone(),
                 failure: why,
+                let_pass: step.let_pass,
             })
         }
         RunEvent::StepSkipped { key, title, depth, reason, .. } => {

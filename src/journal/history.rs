@@ -7,6 +7,7 @@ use super::record::{
     AttemptFinished, AttemptOutcome, Capture, DecisionRecord, Playbook, Record, RunFinished, RunStarted, StepOutcome,
     Word,
 };
+use crate::event::FailureKind;
 use crate::ledger::{Moment, Policy};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -32,7 +33,11 @@ pub struct History {
     /// Attempts of each step made of steps, as the keys of what stands in it tell.
     composites: HashMap<String, Vec<(u32, u32)>>,
     times: HashMap<String, (SystemTime, Option<SystemTime>)>,
-    finished: HashMap<String, (u32, StepOutcome)>,
+    /// When attempts failed that others followed.
+    failed: HashMap<String, SystemTime>,
+    finished: HashMap<String, Finished>,
+    /// The round was interrupted: it goes on no more.
+    interrupted: bool,
     told: HashSet<String>,
 }
 
@@ -44,9 +49,28 @@ pub struct Past {
     pub finished: Option<AttemptFinished>,
 }
 
+/// How a step finished last.
+#[derive(Debug)]
+struct Finished {
+    round: u32,
+    outcome: StepOutcome,
+    let_pass: bool,
+    /// Its time was over, or that of what it did.
+    late: bool,
+}
+
+impl Finished {
+    /// Nothing of it is done again in a later round.
+    fn is_settled(&self) -> bool {
+        self.outcome == StepOutcome::Passed || self.let_pass
+    }
+}
+
 /// What the run holds.
 #[derive(Debug, Default)]
 pub struct Custody {
+    /// It has had a key.
+    pub proven: bool,
     /// What is sealed: captured by a step that is no `read`, or given by a person. The last of a name counts.
     pub born: Vec<Born>,
     /// Its key was destroyed.
@@ -79,6 +103,8 @@ impl History {
             steps: HashMap::new(),
             composites: HashMap::new(),
             times: HashMap::new(),
+            failed: HashMap::new(),
+            interrupted: false,
             finished: HashMap::new(),
             told: HashSet::new(),
         }
@@ -108,7 +134,7 @@ impl History {
         match record {
             Record::RunStarted(_) => return Err("a second `run-started`".into()),
             Record::RunResumed(resumed) => {
-                let wanted = if self.ended.is_some() { self.round + 1 } else { self.round };
+                let wanted = if self.is_over() { self.round + 1 } else { self.round };
                 if resumed.round != wanted {
                     return Err(format!("it resumes in round {}, and the next is {wanted}", resumed.round));
                 }
@@ -156,13 +182,24 @@ impl History {
                     return Err(format!("`{}` is finished and was not started", step.step));
                 };
                 times.1 = Some(at);
-                self.finished.insert(step.step.clone(), (self.round, step.outcome));
+                let kind = step.failure.as_ref().map(|failure| failure.kind);
+                let finished = Finished {
+                    round: self.round,
+                    outcome: step.outcome,
+                    let_pass: step.let_pass,
+                    late: kind == Some(FailureKind::Timeout)
+                        || (step.outcome == StepOutcome::Unknown && kind == Some(FailureKind::Interrupted)),
+                };
+                self.finished.insert(step.step.clone(), finished);
             }
             Record::RunFinished(finished) => self.ended = Some((at, finished.clone())),
             Record::CustodyEnded { .. } => self.custody.ended = true,
-            Record::CustodyProven { .. } => self.custody.ended = false,
+            Record::CustodyProven { .. } => (self.custody.proven, self.custody.ended) = (true, false),
+            Record::AttemptFailed { step, attempt, .. } => {
+                self.failed.insert(form::key(step, *attempt), at);
+            }
+            Record::Interrupted {} => self.interrupted = true,
             Record::SectionStarted { .. }
-            | Record::AttemptFailed { .. }
             | Record::StepSkipped { .. }
             | Record::Warning { .. }
             | Record::Revealed { .. } => {}
@@ -224,17 +261,30 @@ impl History {
         }
     }
 
-    /// What passed stays; the rest is begun anew.
+    /// Nothing more is done in this round.
+    fn is_over(&self) -> bool {
+        self.ended.is_some() || self.interrupted
+    }
+
+    /// What is settled stays; the rest is begun anew.
     fn next_round(&mut self) {
         self.round += 1;
         self.ended = None;
-        let finished = &self.finished;
-        self.times.retain(|key, _| matches!(finished.get(key), Some((_, StepOutcome::Passed))));
+        self.interrupted = false;
+        let mut times = std::mem::take(&mut self.times);
+        times.retain(|key, _| self.is_settled(key));
+        self.times = times;
+    }
+
+    /// Whether the step, or one that it stands in, was settled.
+    fn is_settled(&self, step: &str) -> bool {
+        let settled = |key: &str| self.finished.get(key).is_some_and(Finished::is_settled);
+        settled(step) || step.match_indices(['/', '#', '[']).any(|(at, _)| settled(&step[..at]))
     }
 
     /// Begins the next round where the last has ended. The number of the round that is now.
     pub fn resume(&mut self) -> u32 {
-        if self.ended.is_some() {
+        if self.is_over() {
             self.next_round();
         }
         self.round
@@ -244,10 +294,10 @@ impl History {
         self.attempts.get(key)
     }
 
-    /// A decision that holds: one that ended an earlier round does not.
-    pub fn decision(&self, key: &str) -> Option<(u32, SystemTime, &DecisionRecord)> {
+    /// A decision that holds as of `round`: one that ended an earlier one does not.
+    pub fn decision(&self, key: &str, as_of: u32) -> Option<(u32, SystemTime, &DecisionRecord)> {
         let (round, at, decision) = self.decisions.get(key)?;
-        let spent = *round < self.round && matches!(decision.what, Word::Declined | Word::Abandon);
+        let spent = *round < as_of && matches!(decision.what, Word::Declined | Word::Abandon);
         (!spent).then_some((*round, *at, decision))
     }
 
@@ -269,7 +319,8 @@ impl History {
                 None => match self.decisions.get(&key) {
                     Some((_, _, decision)) if decision.what == Word::Declined => true,
                     _ => {
-                        matches!(self.finished.get(step), Some((own, outcome)) if *own < round && *outcome != StepOutcome::Passed)
+                        let finished = self.finished.get(step);
+                        finished.is_some_and(|own| own.round < round && own.outcome != StepOutcome::Passed)
                     }
                 },
             };
@@ -278,12 +329,22 @@ impl History {
         self.composites.get(step).and_then(before).unwrap_or(1)
     }
 
-    /// The earlier round in which the step failed for good.
-    pub fn failed_in(&self, step: &str) -> Option<u32> {
-        match self.finished.get(step) {
-            Some((round, StepOutcome::Failed)) if *round < self.round => Some(*round),
-            _ => None,
-        }
+    /// The earlier round in which the step was settled.
+    pub fn settled_in(&self, step: &str) -> Option<u32> {
+        let finished = self.finished.get(step)?;
+        (finished.is_settled() && finished.round < self.round).then_some(finished.round)
+    }
+
+    /// Whether the step's own `timeout` ended it for good: it failed so, and none of its attempts did.
+    pub fn timed_out(&self, step: &str) -> bool {
+        let by_timeout = |known: &(u32, u32)| {
+            let past = self.attempts.get(&form::key(step, known.1));
+            let failure = past.and_then(|past| past.finished.as_ref()?.failure.as_ref());
+            failure.is_some_and(|failure| failure.kind == FailureKind::Timeout)
+        };
+        let holds = |finished: &Finished| finished.round == self.round || self.is_settled(step);
+        self.finished.get(step).is_some_and(|finished| finished.late && holds(finished))
+            && !self.steps.get(step).is_some_and(|known| known.iter().any(by_timeout))
     }
 
     pub fn has_finished(&self, step: &str) -> bool {
@@ -293,6 +354,9 @@ impl History {
     pub fn time(&self, key: &str, moment: Moment) -> Option<SystemTime> {
         if let (Moment::End, Some(Past { finished: Some(finished), .. })) = (moment, self.attempts.get(key)) {
             return Some(form::began(finished) + Duration::from_micros(finished.took_us));
+        }
+        if let (Moment::End, Some(at)) = (moment, self.failed.get(key)) {
+            return Some(*at);
         }
         let (begun, end) = self.times.get(key)?;
         match moment {
@@ -311,7 +375,7 @@ impl History {
         keys.extend(
             self.finished
                 .iter()
-                .filter(|(_, (_, outcome))| *outcome == StepOutcome::Passed)
+                .filter(|(_, finished)| finished.outcome == StepOutcome::Passed)
                 .map(|(key, _)| key.clone()),
         );
         keys.sort();

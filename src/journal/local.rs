@@ -18,6 +18,7 @@ use crate::secret::Masker;
 use crate::value::Value;
 use async_trait::async_trait;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 /// A run on this machine, remembered in its folder.
@@ -49,6 +50,11 @@ pub struct Live {
     lost: RefCell<Option<String>>,
     /// The lock was not to be had, so that nothing was begun.
     refused: Cell<bool>,
+    /// When steps began that are not recorded yet: whoever asks twice is told the same.
+    begun: RefCell<HashMap<String, SystemTime>>,
+    interrupted: Cell<bool>,
+    /// Why the run's key is still there although the run has passed.
+    kept: RefCell<Option<String>>,
 }
 
 impl<P> Local<P> {
@@ -100,10 +106,6 @@ impl<P> Local<P> {
             .collect()
     }
 
-    fn recall(&self, round: u32) -> Recall {
-        if round < self.history.round { Recall::Earlier } else { Recall::Recorded }
-    }
-
     fn lose(&self, reason: String) -> Stop {
         self.live.lost.borrow_mut().get_or_insert_with(|| reason.clone());
         Stop::Lost(reason)
@@ -112,6 +114,11 @@ impl<P> Local<P> {
     /// Why the run can no longer be remembered, if so.
     pub fn lost(&self) -> Option<String> {
         self.live.lost.borrow().clone()
+    }
+
+    /// Why the run's key is still there although the run has passed, if so.
+    pub fn kept(&self) -> Option<String> {
+        self.live.kept.borrow().clone()
     }
 
     fn held(&self) -> Vec<String> {
@@ -184,8 +191,8 @@ impl<P> Local<P> {
             return;
         }
         let passed = outcome == RunOutcome::Passed;
-        if passed {
-            let _ = self.end_custody("passed");
+        if passed && let Err(reason) = self.end_custody("passed") {
+            *self.live.kept.borrow_mut() = Some(reason);
         }
         self.journal.give_back();
         if let Some(held) = self.live.held.borrow_mut().take() {
@@ -229,7 +236,7 @@ impl<P: Person> Ledger for Local<P> {
                     let output = output.transpose().map_err(Stop::Unproven)?;
                     let attempted = form::attempt_again(finished, captures, output, &self.sources);
                     let (started, took) = (form::began(finished), Duration::from_micros(finished.took_us));
-                    return Ok(Recorded { attempted, started, took, recall: self.recall(past.round) });
+                    return Ok(Recorded { attempted, started, took, recall: Recall::In(past.round) });
                 }
                 None if past.policy == Policy::Once => return Err(Stop::InDoubt(call.key.attempt(call.attempt))),
                 None => {}
@@ -254,12 +261,12 @@ impl<P: Person> Ledger for Local<P> {
         Ok(done)
     }
 
-    async fn decision(&self, key: &StepKey, ask: &Ask<'_>) -> Result<Decided, Stop> {
+    async fn decision(&self, key: &StepKey, ask: &Ask<'_>, round: u32) -> Result<Decided, Stop> {
         let text = key.to_string();
-        if let Some((round, at, record)) = self.history.decision(&text) {
+        if let Some((round, at, record)) = self.history.decision(&text, round) {
             let answers = self.open_all(&text, &record.answers).map_err(Stop::Unproven)?;
             let decision = form::decision_again(record, at, answers);
-            return Ok(Decided { decision, recall: self.recall(round) });
+            return Ok(Decided { decision, recall: Recall::In(round) });
         }
         if let Some(reason) = self.lost() {
             return Err(Stop::Lost(reason));
@@ -295,7 +302,13 @@ impl<P: Person> Ledger for Local<P> {
         if key.as_str().is_empty() && moment == Moment::Begin {
             return self.history.begun;
         }
-        self.history.time(key.as_str(), moment).unwrap_or_else(SystemTime::now)
+        match (self.history.time(key.as_str(), moment), moment) {
+            (Some(time), _) => time,
+            (None, Moment::Begin) => {
+                *self.live.begun.borrow_mut().entry(key.to_string()).or_insert_with(SystemTime::now)
+            }
+            (None, Moment::End) => SystemTime::now(),
+        }
     }
 
     fn chance(&self, key: &StepKey) -> f64 {
@@ -311,8 +324,18 @@ impl<P: Person> Ledger for Local<P> {
         self.history.first_attempt(key.as_str(), round)
     }
 
-    fn failed_in(&self, key: &StepKey) -> Option<u32> {
-        self.history.failed_in(key.as_str())
+    fn settled_in(&self, key: &StepKey) -> Option<u32> {
+        self.history.settled_in(key.as_str())
+    }
+
+    fn timed_out(&self, key: &StepKey) -> bool {
+        self.history.timed_out(key.as_str())
+    }
+
+    fn interrupted(&self) {
+        if !self.live.interrupted.replace(true) {
+            self.journal.note(SystemTime::now(), &Record::Interrupted {});
+        }
     }
 
     fn has_finished(&self, key: &StepKey) -> bool {

@@ -82,6 +82,8 @@ pub enum Record {
         /// One line.
         message: String,
     },
+    /// The run was interrupted: what follows is its end, and the next resume begins another round.
+    Interrupted {},
     /// The round has ended, and how. Only a resume, a reveal or the end of custody follows.
     RunFinished(RunFinished),
     /// One secret was handed to a person.
@@ -314,6 +316,9 @@ pub struct StepFinished {
     /// Why it did not pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// It failed, and the playbook lets the run go on.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub let_pass: bool,
 }
 
 /// How a step ended; `unknown`: it was sent, and nobody knows whether it took effect.

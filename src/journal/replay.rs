@@ -76,6 +76,7 @@ impl Replay {
                     at,
                 })
             }
+            Record::Interrupted {} => return noted("interrupted", None, "interrupted".into()),
             Record::AttemptStarted(_) | Record::AttemptFinished(_) => return None,
             Record::AttemptFailed { step, attempt, attempts, reason, retry_in_ms } => RunEvent::AttemptFailed {
                 key: key(step),
@@ -148,6 +149,7 @@ impl Replay {
             duration: Duration::from_micros(step.took_us),
             detail: step.detail.clone(),
             captures: step.captures.clone(),
+            let_pass: step.let_pass,
             at,
             before: false,
         }
