@@ -327,7 +327,7 @@ steps:
 "#;
     let bench = Bench::new(&stage, "a", rest);
     // Killed when `own` was announced, and not sent yet.
-    bench.starting(&[]).env("RUNBOOK_FAULT", "3:after").ran().exits(-1);
+    bench.starting(&[]).env("RUNBOOK_FAULT", "4:after").ran().exits(-1);
     assert_eq!(bench.whats(), ["GET /breaks"], "{}", bench.told());
     // As it is told, it can be pasted into a shell.
     let ran = bench.resume(&[]).exits(4).shows("--redo 'breaks/(on_failure)/own'`");
@@ -349,7 +349,7 @@ on_failure:
   - {id: report, http: {method: PUT, url: "{{ api }}/report", json: {why: "{{ run.failure }}"}}}
 "#;
     let bench = Bench::new(&stage, "a", rest);
-    bench.starting(&[]).env("RUNBOOK_FAULT", "5:before").ran().exits(-1);
+    bench.starting(&[]).env("RUNBOOK_FAULT", "6:before").ran().exits(-1);
     assert_eq!(bench.whats(), ["GET /slow", "PUT /own"], "{}", bench.told());
     bench.resume(&[]).exits(1).shows("not done within its timeout");
     assert_eq!(bench.whats(), ["GET /slow", "PUT /own", "PUT /report"]);
