@@ -139,6 +139,8 @@ pub enum Ask<'a> {
         step: &'a StepId,
         key: &'a StepKey,
         failure: &'a Failure,
+        /// What it would have captured and nobody has, should it have happened.
+        lost: &'a [String],
     },
 }
 

@@ -178,7 +178,7 @@ impl Person for Operator {
         match ask {
             Ask::Confirm { step, message, phrase, next } => self.confirm(&step.0, message, *phrase, next).await,
             Ask::Manual { step, instructions, fields } => self.manual(&step.0, instructions, fields).await,
-            Ask::Unknown { step, key, failure } => self.unknown(&step.0, key, &failure.message).await,
+            Ask::Unknown { step, key, failure, lost } => self.unknown(&step.0, key, &failure.message, lost).await,
         }
     }
 }
@@ -332,10 +332,15 @@ impl Operator {
         Decision::Done { by: by.into(), at: SystemTime::now(), answers: judged }
     }
 
-    async fn unknown(&self, step: &str, key: &StepKey, message: &str) -> Decision {
+    async fn unknown(&self, step: &str, key: &StepKey, message: &str, lost: &[String]) -> Decision {
         if let Some(decision) = self.words.on(step, key, &self.actor) {
             return decision;
         }
+        // Whoever says that a token was rolled has no token by that.
+        let lost = match lost {
+            [] => String::new(),
+            names => format!("; what it answered ({}) nobody has", names.join(", ")),
+        };
         let help = match &self.run {
             None => format!("look whether `{step}` took effect"),
             Some(run) => {
@@ -343,14 +348,14 @@ impl Operator {
                 format!(
                     "look whether `{key}` took effect, then say so:\n\
                      `runbook resume {run} --redo {word}` does it again,\n\
-                     `runbook resume {run} --done {word}` goes on, since it has happened,\n\
+                     `runbook resume {run} --done {word}` goes on, since it has happened{lost},\n\
                      `runbook resume {run} --abandon` ends the run"
                 )
             }
         };
         let Some(terminal) = self.terminal else { return Decision::Nobody { help } };
         let text = format!(
-            "\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on\n  a  end the run here"
+            "\n`{step}`: {message}\nLook whether it took effect, then say:\n  r  do it again\n  h  it has happened, go on{lost}\n  a  end the run here"
         );
         super::tell(&self.masker.mask(&crate::report::neutral(&text)));
         match on_terminal(terminal, "r, h or a".into(), false).await.unwrap_or_default().trim() {

@@ -112,11 +112,12 @@ pub async fn unknown<R: Future<Output = Result<Passed, Halt>>>(
     here: &Place<'_>,
     mut failure: Failure,
     attempt: u32,
+    lost: &[String],
     rerun: impl FnOnce(Failure) -> R,
     happened: impl FnOnce(String) -> Passed,
 ) -> Result<Passed, Halt> {
     let key = here.key.attempt(attempt);
-    let ask = Ask::Unknown { step: &step.id, key: &here.key, failure: &failure };
+    let ask = Ask::Unknown { step: &step.id, key: &here.key, failure: &failure, lost };
     here.engine.emit(RunEvent::Asking { key: here.key.clone() });
     let decided = tokio::select! {
         decided = here.engine.ledger.decision(&key, &ask, here.round) => decided,

@@ -59,7 +59,10 @@ pub async fn resolve(
         });
         Box::pin(try_again(step, scope, here, Again { attempt: again.attempt + 1, reruns: again.reruns + 1 })).await
     };
-    let ask = |failure: Failure| ask::unknown(step, here, failure, again.attempt, rerun, happened);
+    let had = |name: &str| captures.iter().any(|(known, _)| known == name);
+    let lost: Vec<String> =
+        step.capture.iter().filter(|capture| !had(&capture.name)).map(|capture| capture.name.clone()).collect();
+    let ask = |failure: Failure| ask::unknown(step, here, failure, again.attempt, &lost, rerun, happened);
     match &step.on_unknown {
         OnUnknown::Rerun if again.reruns < MOST_RERUNS => rerun(failure).await,
         OnUnknown::Ask | OnUnknown::Rerun => ask(failure).await,
@@ -81,19 +84,14 @@ pub async fn resolve(
                 }
                 Err(halt) => return Err(halt),
             }
-            let lost = |name: &str| !captures.iter().any(|(known, _)| known == name);
             match inner.lookup("happened").map(|value| value.expose().clone()) {
                 Some(Json::Bool(true)) => {
-                    if step.capture.iter().any(|capture| capture.secret.is_some() && lost(&capture.name)) {
+                    if step.capture.iter().any(|capture| capture.secret.is_some() && lost.contains(&capture.name)) {
                         failure.message =
                             format!("it took effect, and the secret it answered is lost: {}", failure.message);
                         return Err(Halt::Failed(here.key.clone(), failure));
                     }
-                    let answer = if step.capture.iter().any(|capture| lost(&capture.name)) {
-                        "had happened; its answer is lost"
-                    } else {
-                        "had happened"
-                    };
+                    let answer = if lost.is_empty() { "had happened" } else { "had happened; its answer is lost" };
                     Ok(happened(answer.into()))
                 }
                 Some(Json::Bool(false)) if again.reruns < MOST_RERUNS => rerun(failure).await,
