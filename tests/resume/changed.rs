@@ -74,3 +74,26 @@ fn the_current_playbook_is_refused_where_what_has_finished_is_written_otherwise(
     bench.resume(&[]).exits(0);
     assert_eq!(bench.whats(), ["POST /first", "POST /second", "POST /said"]);
 }
+
+#[test]
+fn a_program_that_would_walk_the_playbook_otherwise_leaves_it_alone() {
+    let stage = Stage::plain();
+    let bench = killed(&stage);
+    // As if another version had begun it, whose plans have other digests.
+    let path = bench.run_folder().join("journal.jsonl");
+    let reading = runbook::journal::chain::read(&std::fs::read(&path).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let masker = runbook::secret::Masker::default();
+    let journal = runbook::journal::writer::Journal::create(&path, &masker, None).unwrap();
+    for (at, mut record) in reading.records {
+        if let runbook::journal::record::Record::RunStarted(run) = &mut record {
+            run.playbook.digest = "0".repeat(64);
+            run.program = "7.0.0".into();
+        }
+        journal.note(at, &record);
+    }
+    journal.sync().unwrap();
+    drop(journal);
+    bench.resume(&[]).exits(5).shows("the one that began the run (7.0.0)").shows("go on with that version");
+    assert_eq!(bench.whats(), ["POST /first"]);
+}
