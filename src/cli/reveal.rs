@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 pub struct RevealArguments {
     /// The run: its id, the beginning or end of it, `last`, or its folder
     run: String,
-    /// The secret: a capture, an answer, or a secret input of the run
+    /// The secret: a capture, an answer, or a secret input of the run; `STEP/NAME` where several steps have one
     name: String,
     /// Writes it to a new file that only you can read
     #[arg(long, value_name = "FILE")]
@@ -43,6 +43,13 @@ struct Sealed<'a> {
     sealed: &'a str,
     /// For people: of which step, or that it is an input.
     from: String,
+}
+
+impl Sealed<'_> {
+    /// The name with its step before it, without the attempt.
+    fn full(&self) -> String {
+        format!("{}/{}", self.step.rsplit_once('#').map_or(self.step.as_str(), |(step, _)| step), self.name)
+    }
 }
 
 pub fn reveal(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Exit {
@@ -62,7 +69,8 @@ fn revealed(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Re
     }
     let (journal, history) = super::resume::open(&folder, masker)?;
     let all = sealed(&history);
-    let Some(wanted) = all.iter().rev().find(|sealed| sealed.name == name) else {
+    // `NAME`, or `STEP/NAME` where several steps captured one: iterations of a loop, say.
+    let Some(wanted) = all.iter().rev().find(|sealed| sealed.name == name || sealed.full() == *name) else {
         let mut names: Vec<&str> = all.iter().map(|sealed| sealed.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -109,6 +117,14 @@ fn revealed(arguments: &RevealArguments, config: &Config, masker: &Masker) -> Re
     hand_over(file, &text).map_err(|error| no(Exit::Failed, &error))?;
     if let Some(path) = &arguments.to_file {
         super::tell(&masker.mask(&format!("`{name}`, {}, is in {}", wanted.from, path.display())));
+        let others: Vec<String> = all
+            .iter()
+            .filter(|sealed| sealed.name == wanted.name && sealed.full() != wanted.full())
+            .map(Sealed::full)
+            .collect();
+        if !others.is_empty() {
+            super::tell(&masker.mask(&format!("of that name there are also {}", quoted(&others))));
+        }
     }
     Ok(Exit::Passed)
 }

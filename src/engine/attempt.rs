@@ -198,7 +198,7 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
         captures,
         status,
         retry_after,
-        surely_not: status == Some(429) || (status == Some(503) && retry_after.is_some()),
+        surely_not: !follows(step) && (status == Some(429) || (status == Some(503) && retry_after.is_some())),
     })
 }
 
@@ -316,7 +316,8 @@ fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
                 ActionError::Failed { sent, .. } => (FailureKind::Action, sent, None),
                 ActionError::Interrupted { sent } => (FailureKind::Interrupted, sent, None),
             };
-            surely_not = sent == Sent::No;
+            // Where it led may be refused; what led there was sent.
+            surely_not = sent == Sent::No && !(kind == FailureKind::Refused && follows(step));
             (kind, message, help)
         }
     };
@@ -329,6 +330,11 @@ fn missed(step: &Step, trouble: Trouble, here: &Here<'_>) -> Attempted {
     } else {
         Attempted::Failed(missed)
     }
+}
+
+/// Whether what is answered may come from where the first answer led to.
+fn follows(step: &Step) -> bool {
+    matches!(&step.work, Work::Http(http) if step.effect != Effect::Read && http.redirects.is_some_and(|most| most > 0))
 }
 
 fn failed(failure: Failure) -> Attempted {

@@ -17,13 +17,22 @@ pub fn take(captures: &[Capture], answer: &Answer, names: &dyn Names) -> (Vec<(S
     for capture in captures {
         match take_one(capture, answer, &names) {
             Ok(value) => taken.push((capture.name.clone(), value)),
-            Err((expected, actual)) => failed.push(FailedAssertion {
-                place: capture.place.clone(),
-                text: format!("capture `{}`", capture.name),
-                expected,
-                actual,
-                message: None,
-            }),
+            Err((expected, actual)) => {
+                failed.push(FailedAssertion {
+                    place: capture.place.clone(),
+                    text: format!("capture `{}`", capture.name),
+                    expected,
+                    actual,
+                    message: None,
+                });
+                // What will not do as a secret fails the step; it may be all that there is of it, and is kept.
+                if let (Some(mark), Ok(Some(value))) = (&capture.secret, source(&capture.from, answer, &names))
+                    && !strings(value.expose()).is_empty()
+                {
+                    let origin = Arc::new(Origin { name: capture.name.clone(), to: mark.to.clone() });
+                    taken.push((capture.name.clone(), value.tainted(&crate::secret::Taint::of(origin))));
+                }
+            }
         }
     }
     (taken, failed)

@@ -31,8 +31,11 @@ pub async fn run_sections(plan: &Plan, scope: &Scope<'_>, here: &Place<'_>) -> R
     if matches!(ended, Err(Halt::Failed(..) | Halt::Unknown(..))) && !plan.on_failure.is_empty() {
         tell(Section::OnFailure, &plan.on_failure);
         let place = Place { key: here.key.in_round(here.round), ..here.clone() };
-        if let Err(Halt::Lost(reason)) = run_steps(&plan.on_failure, scope, &place).await {
-            return Err(Halt::Lost(reason));
+        match run_steps(&plan.on_failure, scope, &place).await {
+            Err(Halt::Lost(reason)) => return Err(Halt::Lost(reason)),
+            // The file that was asked for fails in any case; a module's failure may be let pass.
+            Err(asks @ (Halt::Unknown(_) | Halt::Waiting(..))) if !here.outermost => ended = Err(asks),
+            _ => {}
         }
     }
     if matches!(ended, Err(Halt::Interrupted)) {

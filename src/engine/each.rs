@@ -1,19 +1,22 @@
 //! Owns loops: a step for each item of a list, and what its captures are afterwards.
 
 use super::attempt::{evaluate, failure, title};
-use super::place::{Halt, Place, outcome_of};
+use super::place::{Halt, Place, outcome_of, plain};
 use super::scope::Scope;
 use super::steps::run_once;
 use super::tell::{Detail, begin, finish, report_failure, skip};
 use crate::event::{FailureKind, StepOutcome};
-use crate::plan::{Step, Work};
+use crate::ledger::{Attempted, Call, Missed, Passed, Policy, Recorded, Stop};
+use crate::plan::{Loop, Step, Work};
 use crate::value::Value;
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 
 pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Result<(), Halt> {
     let Some(each) = &step.each else { return Ok(()) };
     let heading = here.facts.mask(&title(step, scope));
-    let list = match evaluate(&each.over, scope) {
+    let list = match list(each, scope, here).await? {
         Ok(list) => list,
         Err(message) => {
             if let Some(reason) = here.engine.excuse(&message) {
@@ -66,6 +69,37 @@ pub async fn run_each(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
     let text = Some(format!("{count} {}", if count == 1 { "iteration" } else { "iterations" }));
     finish(&begun, outcome, Detail { attempts: 1, text, ..Detail::default() }, step, here);
     ended
+}
+
+/// The list that is looped over: as it was when the loop was begun first, since its items are known by their numbers.
+async fn list(each: &Loop, scope: &Scope<'_>, here: &Place<'_>) -> Result<Result<Value, String>, Halt> {
+    const LIST: &str = "list";
+    if here.engine.options.dry_run {
+        return Ok(evaluate(&each.over, scope));
+    }
+    let key = here.key.aside(LIST);
+    let attempt = here.engine.ledger.first_attempt(&key, here.round);
+    let call = Call { key, attempt, policy: Policy::Read, outside: false, custody: false, private: false };
+    let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
+        Box::pin(async {
+            match evaluate(&each.over, scope) {
+                Ok(list) => Attempted::Passed(Passed { captures: vec![(LIST.into(), list)], ..Passed::default() }),
+                Err(message) => {
+                    Attempted::Failed(Missed::unsent(plain(FailureKind::Evaluation, here.facts.mask(&message))))
+                }
+            }
+        })
+    });
+    match here.engine.ledger.effect(&call, effect).await {
+        Ok(Recorded { attempted: Attempted::Passed(passed), .. }) => {
+            Ok(passed.captures.into_iter().next().map(|(_, list)| list).ok_or_else(|| "it is not recorded".to_string()))
+        }
+        Ok(Recorded { attempted: Attempted::Failed(missed) | Attempted::Unknown(missed), .. }) => {
+            Ok(Err(missed.failure.message))
+        }
+        Err(Stop::Lost(reason)) => Err(Halt::Lost(reason)),
+        Err(stop) => Ok(Err(stop.to_string())),
+    }
 }
 
 /// After a loop each name that was captured in it is the list of its values; null where an iteration had none.

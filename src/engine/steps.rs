@@ -149,8 +149,8 @@ async fn after_failure(step: &Step, scope: &Scope<'_>, here: &Place<'_>, halt: H
         let inner = here.within(here.key.aside("on_failure").in_round(here.round));
         match run_steps(&step.on_failure, scope, &inner).await {
             Err(Halt::Lost(reason)) => return Err(Halt::Lost(reason)),
-            // Nothing else would ask: the run goes on from here, in this round and in every other.
-            Err(asks @ (Halt::Unknown(_) | Halt::Waiting(..))) if is_let_pass(step, &halt) => return Err(asks),
+            // Somebody around may let the failure pass, and then nothing else would ask.
+            Err(asks @ (Halt::Unknown(_) | Halt::Waiting(..))) => return Err(asks),
             _ => {}
         }
     }

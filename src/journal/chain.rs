@@ -4,6 +4,7 @@
 use super::record::{FORMAT, Line, Record};
 use crate::digest::sha256_hex;
 use crate::plan::duration::{parse_moment, show_moment};
+use serde_json::Value as Json;
 use std::time::SystemTime;
 
 /// Before the CRC's own digits, and how long all of it is.
@@ -33,13 +34,16 @@ impl Default for Chain {
 }
 
 impl Chain {
-    /// The record as the chain's next line, with its line break. `mask` has the last word on its text.
-    pub fn link(&mut self, at: SystemTime, record: &Record, mask: impl FnOnce(String) -> String) -> Vec<u8> {
+    /// The record as the chain's next line, with its line break. `mask` has the last word on its free texts; never on what
+    /// names or orders things, which a secret may happen to be spelt like.
+    pub fn link(&mut self, at: SystemTime, record: &Record, mask: impl Fn(&str) -> String) -> Vec<u8> {
         // A record of ours is an object, and has no map whose keys are no strings.
-        let json = serde_json::to_string(record).unwrap_or_default();
+        let mut json = serde_json::to_value(record).unwrap_or_default();
+        mask_texts(&mut json, false, &mask);
+        let json = json.to_string();
         let body = json.strip_prefix('{').unwrap_or_default().strip_suffix('}').unwrap_or_default();
         let at = show_moment(at);
-        let mut line = mask(format!("{{\"n\":{},\"prev\":\"{}\",\"at\":\"{at}\",{body}", self.next, self.prev));
+        let mut line = format!("{{\"n\":{},\"prev\":\"{}\",\"at\":\"{at}\",{body}", self.next, self.prev);
         let crc = crc32fast::hash(line.as_bytes());
         line.push_str(&format!("{CRC}{crc:08x}\"}}"));
         self.step(line.as_bytes());
@@ -87,6 +91,25 @@ impl Chain {
     }
 }
 
+/// Keys of records under which there is free text, at whatever depth.
+const TEXTS: [&str; 17] = [
+    "title", "reason", "message", "detail", "excerpt", "help", "text", "expected", "actual", "changes", "warnings",
+    "by_hand", "rollback", "outputs", "json", "by", "actor",
+];
+
+fn mask_texts(json: &mut Json, is_text: bool, mask: &impl Fn(&str) -> String) {
+    match json {
+        Json::String(text) if is_text => *text = mask(text),
+        Json::Array(items) => items.iter_mut().for_each(|item| mask_texts(item, is_text, mask)),
+        Json::Object(map) => {
+            for (key, value) in map {
+                mask_texts(value, is_text || TEXTS.contains(&key.as_str()), mask);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// A journal's records.
 #[derive(Debug)]
 pub struct Reading {
@@ -116,7 +139,7 @@ mod tests {
     fn lines(count: usize) -> Vec<u8> {
         let mut chain = Chain::default();
         let record = |n: usize| Record::Warning { message: format!("number {n}") };
-        (0..count).flat_map(|n| chain.link(SystemTime::UNIX_EPOCH, &record(n), |text| text)).collect()
+        (0..count).flat_map(|n| chain.link(SystemTime::UNIX_EPOCH, &record(n), str::to_string)).collect()
     }
 
     #[test]
@@ -166,8 +189,11 @@ mod tests {
     #[test]
     fn a_line_made_again_with_its_own_crc_breaks_the_chain_after_it() {
         let whole = lines(2);
-        let mut forged =
-            Chain::default().link(SystemTime::UNIX_EPOCH, &Record::Warning { message: "another".into() }, |text| text);
+        let mut forged = Chain::default().link(
+            SystemTime::UNIX_EPOCH,
+            &Record::Warning { message: "another".into() },
+            str::to_string,
+        );
         forged.extend_from_slice(&whole[lines(1).len()..]);
         assert_eq!(read(&forged).unwrap_err().record, 2);
     }

@@ -21,6 +21,9 @@ pub struct Face {
     pub sources: Sources,
 }
 
+/// How deep steps are shown at most; the language allows fewer levels, a forged record says what it likes.
+const DEEPEST: usize = 64;
+
 /// A run told again.
 pub struct Replay {
     pub face: Face,
@@ -71,7 +74,7 @@ impl Replay {
                     key: key(&step.step),
                     title: step.title.clone(),
                     action: step.action.clone().into(),
-                    depth: step.depth,
+                    depth: step.depth.min(DEEPEST),
                     composite: step.composite,
                     at,
                 })
@@ -89,7 +92,7 @@ impl Replay {
             Record::StepSkipped { step, title, depth, reason } => RunEvent::StepSkipped {
                 key: key(step),
                 title: title.clone(),
-                depth: *depth,
+                depth: (*depth).min(DEEPEST),
                 reason: reason.clone(),
                 at,
             },
@@ -138,7 +141,7 @@ impl Replay {
         StepFinished {
             key: key(&step.step),
             title: step.title.clone(),
-            depth: step.depth,
+            depth: step.depth.min(DEEPEST),
             composite: step.composite,
             outcome: match step.outcome {
                 record::StepOutcome::Passed => StepOutcome::Passed,

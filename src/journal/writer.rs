@@ -146,7 +146,7 @@ impl Journal {
         if state.broken.is_some() {
             return;
         }
-        let line = state.chain.link(at, record, |text| self.masker.mask(&text).into_owned());
+        let line = state.chain.link(at, record, |text| self.masker.mask(text).into_owned());
         state.waiting.extend_from_slice(&line);
         if state.waiting.len() > MOST_WAITING {
             // What goes wrong is told by whatever has to be written next.
