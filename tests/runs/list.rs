@@ -228,8 +228,8 @@ fn write_run(runs: &Path, number: usize, name: &str) {
     });
     let mut chain = Chain::default();
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-    let mut bytes = chain.link(at, &started, |text| text);
-    bytes.extend(chain.link(at, &finished, |text| text));
+    let mut bytes = chain.link(at, &started, str::to_string);
+    bytes.extend(chain.link(at, &finished, str::to_string));
     std::fs::create_dir_all(runs.join(&run)).unwrap();
     std::fs::write(runs.join(&run).join("journal.jsonl"), bytes).unwrap();
 }

@@ -55,7 +55,7 @@ fn an_impossible_order_is_damage_though_the_chain_is_whole() {
     let last = records.last().unwrap().clone();
     records.push(last);
     let mut chain = Chain::default();
-    let bytes: Vec<u8> = records.iter().flat_map(|(at, record)| chain.link(*at, record, |text| text)).collect();
+    let bytes: Vec<u8> = records.iter().flat_map(|(at, record)| chain.link(*at, record, str::to_string)).collect();
     std::fs::write(&path, bytes).unwrap();
     let text = format!("record {}: something happened after the run had ended", records.len());
     folder.does(&["verify", "last"]).exits(1).shows(&text).shows("no run can have written them in this order");
