@@ -11,6 +11,7 @@ pub use again::{Recorded, resolve_again};
 pub use given::Given;
 pub use provenance::From;
 
+use super::Exit;
 use super::person::Terminal;
 use crate::plan::inputs::from_text;
 use crate::plan::{Input, Plan};
@@ -48,6 +49,20 @@ pub enum Unresolved {
     Faults(Vec<String>),
     /// The person who was asked pressed Ctrl-C.
     Interrupted,
+}
+
+impl Unresolved {
+    /// Tells the faults, masked, and how the program ends with them.
+    pub fn tell(self, masker: &Masker) -> Exit {
+        match self {
+            Unresolved::Interrupted => Exit::Interrupted,
+            Unresolved::Faults(faults) => {
+                let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
+                super::tell(&masker.mask(&list.join("\n")));
+                Exit::Mistakes
+            }
+        }
+    }
 }
 
 /// Values as they are found, by the inputs' names.

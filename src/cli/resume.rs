@@ -2,7 +2,7 @@
 
 use super::begin::{self, Again};
 use super::config::Config;
-use super::inputs::{Given, Unresolved, resolve_again};
+use super::inputs::{Given, resolve_again};
 use super::launch::{Launch, attest, unknown_step};
 use super::person::Words;
 use super::{Exit, ResumeArguments};
@@ -74,17 +74,8 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
     let captured =
         begin::captured(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
     let given = Given { set: &arguments.set, files: &arguments.inputs };
-    let inputs =
-        resolve_again(&plan, &recorded, &captured, &given, world.as_deref(), masker).map_err(|unresolved| {
-            match unresolved {
-                Unresolved::Interrupted => Exit::Interrupted,
-                Unresolved::Faults(faults) => {
-                    let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
-                    super::tell(&masker.mask(&list.join("\n")));
-                    Exit::Mistakes
-                }
-            }
-        })?;
+    let inputs = resolve_again(&plan, &recorded, &captured, &given, world.as_deref(), masker)
+        .map_err(|unresolved| unresolved.tell(masker))?;
     attest(&plan, &arguments.operator, world.as_deref())?;
     let actor = config.actor.value.clone();
     let again = Again {

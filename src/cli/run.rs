@@ -2,7 +2,7 @@
 
 use super::begin::{self, New};
 use super::config::Config;
-use super::inputs::{Given, Unresolved, resolve};
+use super::inputs::{Given, resolve};
 use super::launch::{Launch, Remember, attest, unknown_step};
 use super::person::Words;
 use super::{Exit, RunArguments};
@@ -44,14 +44,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
     let world = arguments.world.as_deref().map(World::open).transpose();
     let world = world.map_err(|error| super::tell_world_error(&error))?.map(Rc::new);
     let given = Given { set: &arguments.set, files: &arguments.inputs };
-    let inputs = resolve(&plan, &given, world.as_deref(), masker).map_err(|unresolved| match unresolved {
-        Unresolved::Interrupted => Exit::Interrupted,
-        Unresolved::Faults(faults) => {
-            let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
-            super::tell(&masker.mask(&list.join("\n")));
-            Exit::Mistakes
-        }
-    })?;
+    let inputs = resolve(&plan, &given, world.as_deref(), masker).map_err(|unresolved| unresolved.tell(masker))?;
     if !arguments.dry_run {
         attest(&plan, &arguments.operator, world.as_deref())?;
     }

@@ -254,7 +254,7 @@ impl Held {
     /// The run has ended: the lock is free, and its file says how the run ended. The error says what could not be written;
     /// the lock is free all the same, and looks like that of a run that broke off.
     pub fn release(mut self, ended: Ended) -> Result<(), String> {
-        self.holder.ended = Some(word(ended.outcome).into());
+        self.holder.ended = Some(ended.outcome.word().into());
         self.holder.custody = ended.custody;
         self.file.write(&self.holder).map_err(|error| {
             format!("how the run ended cannot be written to the lock {}: {error}", self.file.path().display())
@@ -268,17 +268,6 @@ impl Held {
     /// Whom it was taken from by `--take-over`, if it was.
     pub fn taken_over(&self) -> Option<&Taken> {
         self.taken_over.as_deref()
-    }
-}
-
-fn word(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Passed => "passed",
-        RunOutcome::Failed => "failed",
-        RunOutcome::Waiting => "waiting",
-        RunOutcome::Unknown => "unknown",
-        RunOutcome::Refused => "refused",
-        RunOutcome::Interrupted => "interrupted",
     }
 }
 
