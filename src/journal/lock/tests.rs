@@ -121,7 +121,7 @@ fn a_run_that_holds_nothing_any_more_leaves_its_lock_free() {
     for outcome in [RunOutcome::Waiting, RunOutcome::Unknown, RunOutcome::Interrupted] {
         let state = State::ended("run-1", outcome, false);
         let refused = told(state.acquire("run-2", false, Holds::Unfinished));
-        assert!(refused.contains(&format!("ended {}", word(outcome))), "{refused}");
+        assert!(refused.contains(&format!("ended {}", outcome.word())), "{refused}");
         state.acquire("run-2", false, Holds::Nothing).unwrap();
     }
 }
