@@ -80,6 +80,8 @@ struct Tally {
     failed: Cell<usize>,
     skipped: Cell<usize>,
     changes: RefCell<Vec<String>>,
+    /// By key, until it passes.
+    perhaps_changed: RefCell<Vec<(StepKey, String)>>,
     failures: RefCell<Vec<(StepKey, Failure)>>,
     by_hand: RefCell<Option<String>>,
     warnings: RefCell<Vec<String>>,
@@ -267,7 +269,9 @@ impl<'a> Engine<'a> {
             }
         }
         let passed = outcome == RunOutcome::Passed;
-        let changed = !self.tally.changes.borrow().is_empty();
+        let perhaps_changed: Vec<String> =
+            self.tally.perhaps_changed.take().into_iter().map(|(_, title)| title).collect();
+        let changed = !self.tally.changes.borrow().is_empty() || !perhaps_changed.is_empty();
         RunFinished {
             outcome,
             duration: took,
@@ -275,6 +279,7 @@ impl<'a> Engine<'a> {
             failed: self.tally.failed.get(),
             skipped: self.tally.skipped.get(),
             changes: self.tally.changes.take(),
+            perhaps_changed,
             failures: self.tally.failures.take(),
             intervals,
             by_hand: if passed { None } else { self.tally.by_hand.take() },
@@ -352,8 +357,22 @@ impl<'a> Engine<'a> {
     }
 
     fn note_change(&self, title: &str, key: &StepKey) {
+        self.tally.perhaps_changed.borrow_mut().retain(|(known, _)| known != key);
+        let text = self.titled(title, key);
+        self.tally.changes.borrow_mut().push(text);
+    }
+
+    /// It was sent and did not pass: what it did nevertheless is not known.
+    fn note_perhaps(&self, title: &str, key: &StepKey) {
+        let mut perhaps = self.tally.perhaps_changed.borrow_mut();
+        if !perhaps.iter().any(|(known, _)| known == key) {
+            perhaps.push((key.clone(), self.titled(title, key)));
+        }
+    }
+
+    fn titled(&self, title: &str, key: &StepKey) -> String {
         let text = if title == key.as_str() { title.to_string() } else { format!("{title} ({key})") };
-        self.tally.changes.borrow_mut().push(self.hands.masker.mask(&text).into_owned());
+        self.hands.masker.mask(&text).into_owned()
     }
 
     fn note_failure(&self, key: &StepKey, failure: &Failure, step: &Step) {

@@ -246,6 +246,8 @@ pub struct RunFinished {
     pub skipped: usize,
     /// What was changed, in order: finished steps that are no `read`.
     pub changes: Vec<String>,
+    /// What may have changed something all the same: it is no `read`, was sent, and did not pass.
+    pub perhaps_changed: Vec<String>,
     pub failures: Vec<(StepKey, Failure)>,
     pub intervals: Vec<MeasuredInterval>,
     pub by_hand: Option<String>,

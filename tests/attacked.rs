@@ -142,3 +142,23 @@ fn secrets_of_one_name_can_each_be_had() {
     reveal("roll[0]/token", "first");
     assert_eq!((folder.read("first").as_str(), folder.read("last").as_str()), ("token-of-one", "token-of-two"));
 }
+
+/// A summary must not soothe: what was sent and failed may have done something all the same.
+#[test]
+fn what_was_sent_and_failed_is_not_called_unchanged() {
+    let (server, well) = sick();
+    let folder = playbook(
+        &server,
+        "steps:\n  - {id: sick, effect: once, http: {method: POST, url: \"{{ api }}/sick\", json: {}}}\n",
+    );
+    let ran = folder.run(&[]).exits(1);
+    ran.shows("may have been changed (sent, and did not pass):\n  - sick").hides("nothing was changed");
+    folder.run(&["--output", "json"]).exits(1).shows("\"perhaps_changed\":[\"sick\"]");
+    // A person's word, and it passes: then it is known.
+    well.store(true, Ordering::SeqCst);
+    let ran = folder.program().args(["resume", "last", "--redo", "sick"]).ran().exits(0);
+    ran.shows("changed:\n  - sick").hides("may have been changed");
+    // What was refused with the word that it was not done is not among them.
+    let folder = playbook(&server, "steps:\n  - {id: busy, http: {method: POST, url: \"{{ api }}/busy\", json: {}}}\n");
+    folder.run(&[]).exits(1).shows("nothing was changed").hides("may have been changed");
+}

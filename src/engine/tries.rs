@@ -247,10 +247,14 @@ async fn act(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> R
             if call.policy == Policy::Once && !surely_not {
                 engine.note_once_sent();
             }
+            if call.policy != Policy::Read && !surely_not && !matches!(attempted, Attempted::Passed(_)) {
+                engine.note_perhaps(&here.facts.mask(&super::attempt::title(step, scope)), &here.key);
+            }
             Ok(Attempt { attempted, ended: started + took, recall })
         }
         Err(Stop::InDoubt(_)) => {
             engine.note_once_sent();
+            engine.note_perhaps(&here.facts.mask(&super::attempt::title(step, scope)), &here.key);
             let message = "the run was cut short while it was under way".to_string();
             Ok(now(Attempted::Unknown(Missed::in_doubt(failure(FailureKind::Action, message, step, here)))))
         }

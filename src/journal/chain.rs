@@ -92,9 +92,25 @@ impl Chain {
 }
 
 /// Keys of records under which there is free text, at whatever depth.
-const TEXTS: [&str; 17] = [
-    "title", "reason", "message", "detail", "excerpt", "help", "text", "expected", "actual", "changes", "warnings",
-    "by_hand", "rollback", "outputs", "json", "by", "actor",
+const TEXTS: [&str; 18] = [
+    "title",
+    "reason",
+    "message",
+    "detail",
+    "excerpt",
+    "help",
+    "text",
+    "expected",
+    "actual",
+    "changes",
+    "perhaps_changed",
+    "warnings",
+    "by_hand",
+    "rollback",
+    "outputs",
+    "json",
+    "by",
+    "actor",
 ];
 
 fn mask_texts(json: &mut Json, is_text: bool, mask: &impl Fn(&str) -> String) {

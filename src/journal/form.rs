@@ -327,6 +327,7 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
             failed: finished.failed,
             skipped: finished.skipped,
             changes: finished.changes.clone(),
+            perhaps_changed: finished.perhaps_changed.clone(),
             failures: finished.failures.iter().map(|(key, why)| (key.to_string(), failure(why))).collect(),
             intervals: finished
                 .intervals

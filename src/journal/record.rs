@@ -427,6 +427,9 @@ pub struct RunFinished {
     /// Titles of what was done and is no `read`, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// Titles of what is no `read`, was sent, and did not pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub perhaps_changed: Vec<String>,
     /// Why it did not pass: key of the step (empty: the run itself), and its failure.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<(String, Failure)>,

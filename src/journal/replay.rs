@@ -168,6 +168,7 @@ impl Replay {
             failed: finished.failed,
             skipped: finished.skipped,
             changes: finished.changes.clone(),
+            perhaps_changed: finished.perhaps_changed.clone(),
             failures: failures.map(|(step, why)| (key(step), failure_again(why, &self.face.sources))).collect(),
             intervals: finished.intervals.iter().map(interval).collect(),
             by_hand: finished.by_hand.clone(),

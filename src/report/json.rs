@@ -78,7 +78,7 @@ fn form(event: &RunEvent) -> Value {
             "outcome": finished.outcome.word(),
             "duration_ms": millis(finished.duration),
             "passed": finished.passed, "failed": finished.failed, "skipped": finished.skipped,
-            "changes": finished.changes,
+            "changes": finished.changes, "perhaps_changed": finished.perhaps_changed,
             "failures": finished.failures.iter().map(|(key, failure)| {
                 let mut form = failure_form(failure);
                 form["step"] = json!(key.as_str());

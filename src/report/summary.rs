@@ -47,11 +47,13 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
     if !finished.changes.is_empty() {
         let heading = if passed { "changed" } else { "changed before it ended" };
         list(&mut lines, heading, finished.changes.iter().map(|text| neutral(text)));
-    } else if finished.outcome == RunOutcome::Unknown {
+    } else if !finished.perhaps_changed.is_empty() {
         lines.push("nothing is known to have been changed".into());
     } else if !passed {
         lines.push("nothing was changed".into());
     }
+    let sent = finished.perhaps_changed.iter().map(|text| neutral(text));
+    list(&mut lines, "may have been changed (sent, and did not pass)", sent);
     // Of a run that broke off, what was never measured is no news.
     let measured = finished.intervals.iter().filter(|interval| passed || interval.took.is_some());
     list(&mut lines, "intervals", measured.map(interval));
