@@ -51,6 +51,8 @@ pub struct Options {
     pub pace: f64,
     pub actor: String,
     pub world: Option<String>,
+    /// Inputs whose values whoever runs it has named for this run: of type `file`, they may be read.
+    pub named: Vec<String>,
 }
 
 /// How a run is told to stop: first politely, then at once.
@@ -120,7 +122,9 @@ impl<'a> Engine<'a> {
         let scope = Scope::file(&facts);
         for (name, value) in &inputs {
             let declared = plan.inputs.iter().find(|input| input.name == *name);
+            // A path that the playbook itself names, by a default or a variable, needs `permissions.read` like any other.
             if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File)
+                && self.options.named.contains(name)
                 && let Json::String(path) = value.expose()
             {
                 grant = grant.with_readable(Path::new(path));

@@ -253,7 +253,7 @@ fn mistakes_of_an_inputs_file_have_their_place() {
 #[test]
 fn an_environment_that_is_not_utf8_and_a_command_that_fails() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  a: {type: string, env: A}\n  b: {type: secret, command: [sh, -c, 'echo said-aloud >&2; exit 9']}\n  c: {type: secret, command: [no-such-program]}\n  d: {type: secret, file: none.txt}\n  e: {type: secret, command: [sh, -c, 'kill -9 $$']}\nsteps:\n  - assert: [a, b, c, d, e]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh, no-such-program], read: [none.txt]}\ninputs:\n  a: {type: string, env: A}\n  b: {type: secret, command: [sh, -c, 'echo said-aloud >&2; exit 9']}\n  c: {type: secret, command: [no-such-program]}\n  d: {type: secret, file: none.txt}\n  e: {type: secret, command: [sh, -c, 'kill -9 $$']}\nsteps:\n  - assert: [a, b, c, d, e]\n",
     );
     let mut program = folder.program().args(["run", "test.yaml"]);
     program.0.env("A", OsStr::from_bytes(b"x\xff"));
@@ -270,7 +270,7 @@ fn an_environment_that_is_not_utf8_and_a_command_that_fails() {
 #[test]
 fn an_optional_secret_may_come_from_a_file_that_is_not_there() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  d: {type: secret, file: none.txt, default: null}\nsteps:\n  - id: see\n    set: {all: \"{{ d }}\"}\n",
+        "runbook: 1\nname: test\npermissions: {read: [none.txt]}\ninputs:\n  d: {type: secret, file: none.txt, default: null}\nsteps:\n  - id: see\n    set: {all: \"{{ d }}\"}\n",
     );
     assert_eq!(seen(&folder.run(&["--output", "json"]).exits(0)), json!(null));
     std::fs::create_dir(folder.path().join("none.txt")).unwrap();
@@ -300,7 +300,7 @@ fn arguments_that_are_not_utf8_and_steps_that_do_not_exist() {
 #[test]
 fn what_a_command_says_is_shown_as_it_comes() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'printf \"unlock it: \" >&2; until [ -e unlocked ]; do sleep 0.02; done; cat; echo the-s3cret-value']}\nsteps:\n  - assert: [key]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh]}\ninputs:\n  key: {type: secret, command: [sh, -c, 'printf \"unlock it: \" >&2; until [ -e unlocked ]; do sleep 0.02; done; cat; echo the-s3cret-value']}\nsteps:\n  - assert: [key]\n",
     );
     let mut program = folder.program().args(["run", "test.yaml"]);
     let mut child = program.0.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -321,7 +321,7 @@ fn what_a_command_says_is_shown_as_it_comes() {
 #[test]
 fn what_a_command_says_is_masked() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'printf \"asked with $FIRST, got \" >&2; echo its-0wn-s3cret; echo its-0wn-s3cret >&2']}\nsteps:\n  - assert: [key]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh]}\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'printf \"asked with $FIRST, got \" >&2; echo its-0wn-s3cret; echo its-0wn-s3cret >&2']}\nsteps:\n  - assert: [key]\n",
     );
     // It has our environment, as `op` and `pass` need it.
     folder
@@ -336,7 +336,7 @@ fn what_a_command_says_is_masked() {
     // Also where it fails.
     folder.file(
         "test.yaml",
-        "runbook: 1\nname: test\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'echo \"no session for $FIRST\" >&2; exit 3']}\nsteps:\n  - assert: [key]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh]}\ninputs:\n  first: {type: secret, env: FIRST}\n  key: {type: secret, command: [sh, -c, 'echo \"no session for $FIRST\" >&2; exit 3']}\nsteps:\n  - assert: [key]\n",
     );
     folder
         .program()
@@ -353,7 +353,7 @@ fn what_a_command_says_is_masked() {
 #[test]
 fn a_daemon_that_a_command_leaves_behind_holds_nobody_up() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'sleep 600 >/dev/null & echo $! > pid; echo the-s3cret-value; echo said >&2']}\nsteps:\n  - assert: [key == \"the-s3cret-value\"]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh]}\ninputs:\n  key: {type: secret, command: [sh, -c, 'sleep 600 >/dev/null & echo $! > pid; echo the-s3cret-value; echo said >&2']}\nsteps:\n  - assert: [key == \"the-s3cret-value\"]\n",
     );
     let mut program = folder.program().args(["run", "test.yaml"]);
     let mut child = program.0.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -370,7 +370,7 @@ fn a_daemon_that_a_command_leaves_behind_holds_nobody_up() {
 #[test]
 fn a_command_may_say_and_print_much() {
     let folder = Folder::with(
-        "runbook: 1\nname: test\ninputs:\n  key: {type: secret, command: [sh, -c, 'head -c 200000 /dev/zero | tr \"\\0\" e >&2; head -c 200000 /dev/zero | tr \"\\0\" k; echo; head -c 200000 /dev/zero | tr \"\\0\" f >&2']}\nsteps:\n  - assert: [\"(key | length) == 200000\"]\n",
+        "runbook: 1\nname: test\npermissions: {run: [sh]}\ninputs:\n  key: {type: secret, command: [sh, -c, 'head -c 200000 /dev/zero | tr \"\\0\" e >&2; head -c 200000 /dev/zero | tr \"\\0\" k; echo; head -c 200000 /dev/zero | tr \"\\0\" f >&2']}\nsteps:\n  - assert: [\"(key | length) == 200000\"]\n",
     );
     let ran = folder.run(&[]).exits(0);
     for letter in ['e', 'f'] {

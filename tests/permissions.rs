@@ -394,3 +394,75 @@ fn playbooks_and_schemas_lie_below_the_folder() {
     let ran = folder.run(&[]).exits(2);
     assert!(!ran.shown().contains("root:"), "{}", ran.shown());
 }
+
+/// What the playbook names it needs leave for, before the first step as well.
+#[test]
+fn sources_of_inputs_need_leave() {
+    let playbook = |permissions: &str, input: &str| {
+        Folder::with(&format!(
+            "runbook: 1\nname: test\npermissions: {permissions}\ninputs:\n  key: {{type: secret, {input}}}\nsteps:\n  - assert: [key]\n"
+        ))
+    };
+    let command = "command: [touch, owned]";
+    let folder = playbook("{run: [cat]}", command);
+    folder.run(&[]).exits(2).shows("error[program-not-permitted]: running `touch` is not permitted");
+    assert!(!folder.path().join("owned").exists(), "it was run");
+    playbook("{run: [touch]}", command).run(&[]).exits(2).shows("it is empty");
+
+    let file = "file: keys/one";
+    for (permissions, code, says) in [
+        ("{}", 2, "error[file-not-permitted]: reading `keys/one` is not permitted"),
+        ("{read: [keys/two]}", 2, "file-not-permitted"),
+        ("{read: [keys/*]}", 0, "passed"),
+    ] {
+        let folder = playbook(permissions, file);
+        folder.file("keys/one", "the-s3cret-key");
+        folder.run(&[]).exits(code).shows(says).hides("the-s3cret-key");
+    }
+    // A link leads out of what is permitted.
+    let folder = playbook("{read: [keys/*]}", file);
+    let elsewhere = Folder::new();
+    elsewhere.file("one", "the-s3cret-key");
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path().join("one"), folder.path().join("keys/one")).unwrap();
+    folder.run(&[]).exits(2).shows("is not permitted by `permissions.read`").hides("the-s3cret-key");
+}
+
+#[test]
+fn a_file_that_the_playbook_names_by_an_input_needs_leave() {
+    let server = echoing();
+    let sending = |permissions: &str, input: &str| {
+        let action = "http: {method: PUT, url: \"{{ there }}/\", file: \"{{ f }}\"}";
+        let folder = one(&server, &format!("{{net: [\"http://SERVER/**\"]{permissions}}}"), action);
+        let text = folder.read("test.yaml").replace("inputs:\n", &format!("inputs:\n  f: {{type: file, {input}}}\n"));
+        folder.file("test.yaml", &text);
+        folder.file("private.txt", "private");
+        folder
+    };
+    for input in ["default: private.txt", "env: NAMED"] {
+        let ran = sending("", input).program().args(["run", "test.yaml"]).env("NAMED", "private.txt").ran();
+        ran.exits(5).shows("is not permitted by `permissions.read`");
+        let folder = sending(", read: [private.txt]", input);
+        folder.program().args(["run", "test.yaml"]).env("NAMED", "private.txt").ran().exits(0);
+    }
+    assert!(server.requests().len() == 2);
+
+    // Nor may a caller let its module read what it may not read itself.
+    let module = Folder::new();
+    let address = server.address();
+    module.file(
+        "part.yaml",
+        &format!("runbook: 1\nname: part\ninputs: {{f: {{type: file}}}}\npermissions: {{net: [\"http://{address}/**\"]}}\nsteps:\n  - http: {{method: PUT, url: \"http://{address}/\", file: \"{{{{ f }}}}\"}}\n"),
+    );
+    let caller = |read: &str| {
+        format!(
+            "runbook: 1\nname: test\npermissions: {{net: [\"http://{address}/**\"], read: {read}}}\nsteps:\n  - use: part.yaml\n    with: {{f: private.txt}}\n"
+        )
+    };
+    module.file("private.txt", "private");
+    module.file("test.yaml", &caller("[]"));
+    module.run(&[]).exits(5).shows("is not permitted by `permissions.read`");
+    module.file("test.yaml", &caller("[private.txt]"));
+    module.run(&[]).exits(0);
+    assert!(server.requests().len() == 3);
+}

@@ -664,6 +664,7 @@ fn inputs_that_cannot_be_secrets_are_told_all_at_once_without_showing_them() {
     let playbook = r#"
 runbook: 1
 name: test
+permissions: {run: [bash, no-such-program-here], read: [padded.txt]}
 inputs:
   empty: {type: secret, env: EMPTY}
   spaced: {type: secret, env: SPACED}
@@ -712,7 +713,7 @@ fn secrets_come_from_command_file_and_inputs_file() {
         r#"
 runbook: 1
 name: test
-permissions: {run: [echo]}
+permissions: {run: [echo, printf], read: [secret.txt]}
 inputs:
   commanded: {type: secret, command: [printf, 'from-the-command\n']}
   filed: {type: secret, file: secret.txt}

@@ -99,7 +99,7 @@ pub fn resolve(
     let mut found = Found::new();
     let mut missing = Vec::new();
     for input in &plan.inputs {
-        match value_of(input, &gathered, world, &known, masker) {
+        match value_of(plan, input, &gathered, world, &known, masker) {
             Ok(Some((json, from))) => {
                 if input.kind != InputType::Secret {
                     known.insert(input.name.clone(), json.clone());
@@ -191,6 +191,7 @@ fn described(input: &Input) -> String {
 
 /// From wherever it comes without asking a person; `None` where it comes from nowhere.
 fn value_of(
+    plan: &Plan,
     input: &Input,
     gathered: &Gathered,
     world: Option<&World>,
@@ -214,12 +215,12 @@ fn value_of(
         return Ok(Some((json, From::Env { name: name.clone() })));
     }
     if let Some(argv) = &input.command {
-        let json = from_command(input, argv, masker)?;
+        let json = from_command(plan, input, argv, masker)?;
         return Ok(Some((json, From::Command { program: argv[0].clone() })));
     }
     if let Some(file) = &input.file {
         let path = input.place.source.folder().join(file);
-        match from_file(input, &path, file, masker)? {
+        match from_file(plan, input, &path, file, masker)? {
             Some(json) => return Ok(Some((json, From::File { path }))),
             None if input.default.is_some() => {}
             None => return Err(format!("the file `{file}` cannot be read: there is no such file")),

@@ -55,6 +55,8 @@ impl Launch<'_> {
     }
 
     async fn perform(self, remember: Option<Remember<'_>>, run: String) -> Exit {
+        let named = self.inputs.iter().filter(|input| input.from.is_named_for_the_run());
+        let named = named.map(|input| input.name.clone()).collect();
         let inputs: Vec<_> = self.inputs.into_iter().map(|input| (input.name, input.value)).collect();
         let public = inputs.iter().filter(|(_, value)| !value.is_secret());
         let operator = Operator {
@@ -81,6 +83,7 @@ impl Launch<'_> {
             pace: self.world.as_ref().map_or(1.0, |world| world.pace()),
             actor: self.actor,
             world: self.world.as_ref().map(|world| world.address().to_string()),
+            named,
         };
         let reporter = RefCell::new(reporter(self.output, self.masker));
         let signals = super::signals::listen();

@@ -87,8 +87,11 @@ pub async fn run_module(
         } else {
             value
         };
+        // What its callers may read they may have it read.
         if input.kind == InputType::File
+            && given.iter().any(|(name, _)| *name == input.name)
             && let Json::String(path) = value.expose()
+            && here.grant.read(Path::new(path)).is_ok()
         {
             place.grant = place.grant.with_readable(Path::new(path));
         }

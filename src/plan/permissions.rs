@@ -25,6 +25,13 @@ pub struct Permissions {
     pub write: Vec<PathBuf>,
 }
 
+impl Permissions {
+    /// Whether an absolute path may be read, as it is spelt: no link is followed.
+    pub fn may_read(&self, path: &Path) -> bool {
+        self.read.iter().any(|rule| files::fits(rule, path))
+    }
+}
+
 /// A refusal: what was wanted, and the line that would permit it.
 #[derive(Clone, Debug)]
 pub struct Refusal {

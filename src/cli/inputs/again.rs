@@ -190,10 +190,10 @@ impl Sources<'_> {
             From::Env { name } => from_env(input, name, self.masker)?.ok_or("it is not set")?,
             From::Command { .. } => {
                 let argv = input.command.as_ref().ok_or_else(nothing)?;
-                from_command(input, argv, self.masker)?
+                from_command(self.plan, input, argv, self.masker)?
             }
             From::File { path } => {
-                from_file(input, path, &path.display().to_string(), self.masker)?.ok_or("it is not there")?
+                from_file(self.plan, input, path, &path.display().to_string(), self.masker)?.ok_or("it is not there")?
             }
             From::InputsFile { path } => {
                 let json = self.file(path)?.get(&input.name).cloned().ok_or("it does not name it any more")?;

@@ -37,6 +37,16 @@ pub enum From {
     Typed,
 }
 
+impl From {
+    /// Whether whoever runs it named this very value, rather than the playbook a place to look for one.
+    pub fn is_named_for_the_run(&self) -> bool {
+        match self {
+            From::Set | From::InputsFile { .. } | From::Typed | From::World => true,
+            From::Fixed | From::Env { .. } | From::Command { .. } | From::File { .. } | From::Default => false,
+        }
+    }
+}
+
 /// A path that is not UTF-8 cannot be written as JSON; what is written instead is no file, and its value is asked for.
 fn lossy<S: serde::Serializer>(path: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&path.to_string_lossy())

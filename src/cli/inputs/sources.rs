@@ -3,6 +3,7 @@
 
 use super::command;
 use crate::plan::inputs::{from_text, judge};
+use crate::plan::permissions::Grant;
 use crate::plan::{Input, Plan};
 use crate::playbook::document::InputType;
 use crate::secret::{Masker, SHORTEST_SECRET};
@@ -55,14 +56,29 @@ pub fn from_env(input: &Input, name: &str, masker: &Masker) -> Result<Option<Jso
     from_text(input, text).map(Some).map_err(|fault| format!("from the environment variable `{name}`: {fault}"))
 }
 
-pub fn from_command(input: &Input, argv: &[String], masker: &Masker) -> Result<Json, String> {
+/// The playbook names the program, so that it needs the playbook's leave to run one.
+pub fn from_command(plan: &Plan, input: &Input, argv: &[String], masker: &Masker) -> Result<Json, String> {
+    if let Some(program) = argv.first() {
+        leave(plan).run(program).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
+    }
     let text = command::output_of(argv, masker)?;
     masker.learn(&text);
     from_text(input, &text).map_err(|fault| format!("from the command `{}`: {fault}", argv[0]))
 }
 
-/// `None` where there is no such file; `shown` is how the playbook names it.
-pub fn from_file(input: &Input, path: &Path, shown: &str, masker: &Masker) -> Result<Option<Json>, String> {
+fn leave(plan: &Plan) -> Grant {
+    Grant(vec![plan.permissions.clone()])
+}
+
+/// `None` where there is no such file; `shown` is how the playbook names it, which needs the playbook's leave to read it.
+pub fn from_file(
+    plan: &Plan,
+    input: &Input,
+    path: &Path,
+    shown: &str,
+    masker: &Masker,
+) -> Result<Option<Json>, String> {
+    let path = leave(plan).read(path).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let text = without_newline(text);

@@ -5,6 +5,7 @@ use super::Judge;
 use super::names::SecretName;
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
+use crate::plan::permissions::file_glob;
 use crate::playbook::document;
 use crate::secret::Target;
 use crate::source::{Part, Place};
@@ -286,6 +287,17 @@ pub fn program_permitted(judge: &mut Judge, program: &str, place: &Place) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         judge.tell(diagnostic);
+    }
+}
+
+/// As it is spelt; where its links lead is judged when it is read.
+pub fn file_permitted(judge: &mut Judge, file: &str, place: &Place) {
+    let Ok(path) = file_glob(judge.source.folder(), file) else { return };
+    if !judge.permissions.may_read(&path) {
+        judge.tell(
+            Diagnostic::error("file-not-permitted", format!("reading `{file}` is not permitted"), place)
+                .help(format!("add this line under `permissions: read:`\n- {file}")),
+        );
     }
 }
 

@@ -72,6 +72,13 @@ impl Judge<'_> {
                         .help("make an input of type `secret` for each"),
                 );
             }
+            let source = written.kind == InputType::Secret;
+            if let Some(program) = written.command.as_ref().and_then(|argv| argv.first()).filter(|_| source) {
+                flow::program_permitted(self, program, &place.key("command").index(0));
+            }
+            if let Some(file) = written.file.as_ref().filter(|_| source) {
+                flow::file_permitted(self, file, &place.key("file"));
+            }
             let input = Input {
                 name: name.clone(),
                 place: place.clone(),
