@@ -21,6 +21,7 @@ mod status;
 mod verify;
 
 use crate::diagnostic::{Diagnostic, Severity, draw};
+use crate::plan::permissions::Allowed;
 use crate::secret::Masker;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemars::JsonSchema;
@@ -168,9 +169,32 @@ pub struct OperatorArguments {
     /// Takes the lock over from a run that is gone or has failed
     #[arg(long)]
     pub take_over: bool,
+    #[command(flatten)]
+    pub allow: AllowArguments,
     /// human (live on a terminal; the default), plain, or json (an event a line) [env: RUNBOOK_OUTPUT]
     #[arg(long, value_enum)]
     pub output: Option<OutputKind>,
+}
+
+/// What the operator permits besides.
+#[derive(Args)]
+pub struct AllowArguments {
+    /// Permits something for this run besides: `net:GET https://host/path`, `run:PROGRAM`, `env:NAME`, `read:PATH`,
+    /// `write:PATH` (paths are relative to the current folder); may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+}
+
+impl AllowArguments {
+    /// The rules, with those that a run was given before.
+    fn parse(&self, before: &[String]) -> Result<Allowed, Exit> {
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let all: Vec<String> = before.iter().chain(&self.allow).cloned().collect();
+        Allowed::parse(&all, &folder).map_err(|faults| {
+            faults.iter().for_each(|fault| tell(&format!("error: {fault}")));
+            Exit::Mistakes
+        })
+    }
 }
 
 #[derive(Args)]
@@ -218,6 +242,8 @@ pub struct CheckArguments {
     /// Playbooks, and folders of playbooks
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    allow: AllowArguments,
     #[arg(long, value_enum, default_value = "human")]
     output: CheckOutput,
 }

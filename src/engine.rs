@@ -23,8 +23,8 @@ use crate::event::{
     Failure, FailureKind, MeasuredInterval, RunEvent, RunFinished, RunOutcome, RunStarted, StepKey, StepOutcome,
 };
 use crate::ledger::{Ledger, Moment, Stop};
-use crate::plan::permissions::Grant;
-use crate::plan::{Plan, Step, StepId, Work, duration};
+use crate::plan::permissions::{Allowed, Grant};
+use crate::plan::{self, Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
 use place::{Halt, Place};
 use scope::{RunFacts, Scope};
@@ -51,6 +51,8 @@ pub struct Options {
     pub pace: f64,
     pub actor: String,
     pub world: Option<String>,
+    /// What the operator permits for this run besides.
+    pub allowed: Allowed,
 }
 
 /// How a run is told to stop: first politely, then at once.
@@ -114,11 +116,15 @@ impl<'a> Engine<'a> {
             self.options.actor.clone(),
             self.hands.masker.clone(),
         );
-        let mut grant = Grant(vec![plan.permissions.clone()]);
+        let mut grant = self.grant(plan);
         let scope = Scope::file(&facts);
         for (name, value) in &inputs {
             let declared = plan.inputs.iter().find(|input| input.name == *name);
-            if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File)
+            // What the playbook itself names is no wish of the operator's: for that it has `permissions.read`.
+            let is_own = |input: &&plan::Input| {
+                [&input.fixed, &input.default].into_iter().flatten().any(|json| json == value.expose())
+            };
+            if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File && !is_own(&input))
                 && let Json::String(path) = value.expose()
             {
                 grant = grant.with_readable(Path::new(path));
@@ -149,6 +155,7 @@ impl<'a> Engine<'a> {
             inputs: inputs.iter().map(|(name, value)| (name.clone(), value.shown())).collect(),
             lock: prepared.as_ref().ok().and_then(Clone::clone),
             round: place.round,
+            allowed: self.options.allowed.texts.iter().map(|text| facts.mask(text)).collect(),
         }));
         let ended = match prepared {
             Ok(_) => composite::run_sections(plan, &scope, &place).await,
@@ -174,6 +181,11 @@ impl<'a> Engine<'a> {
         let finished = self.summary(plan, outcome, outputs, clock.elapsed());
         self.emit(RunEvent::RunFinished(finished.clone()));
         finished
+    }
+
+    /// What a file may do by itself, with what the operator permits besides.
+    fn grant(&self, plan: &Plan) -> Grant {
+        Grant(vec![self.options.allowed.widen(&plan.permissions)])
     }
 
     /// Evaluates vars and the lock, in order, and takes the lock.

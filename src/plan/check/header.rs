@@ -1,9 +1,9 @@
 //! Owns judging what stands around the steps: inputs, vars, permissions, outputs, intervals, the SOP's header.
 
 use super::names::{Kind, SecretName};
-use super::{Judge, flow};
+use super::Judge;
 use crate::diagnostic::Diagnostic;
-use crate::plan::permissions::{NetRule, Permissions, file_glob};
+use crate::plan::permissions::{NetRule, Permissions, file_glob, judge_env, judge_program};
 use crate::plan::{Input, Interval, Items, Setting, inputs};
 use crate::playbook::Loaded;
 use crate::playbook::document::{self, InputType, Named};
@@ -27,6 +27,16 @@ impl Judge<'_> {
         let folder = self.source.folder().to_path_buf();
         permissions.run = written.run.clone().unwrap_or_default();
         permissions.env = written.env.clone().unwrap_or_default();
+        for (key, rules, judge) in [
+            ("run", &permissions.run, judge_program as fn(&str) -> Result<(), String>),
+            ("env", &permissions.env, judge_env),
+        ] {
+            for (index, rule) in rules.iter().enumerate() {
+                if let Err(message) = judge(rule) {
+                    self.tell(Diagnostic::error("bad-permission", message, &place.key(key).index(index)));
+                }
+            }
+        }
         for (key, globs) in [("read", &written.read), ("write", &written.write)] {
             for (index, text) in globs.iter().flatten().enumerate() {
                 match file_glob(&folder, text) {
@@ -283,7 +293,7 @@ impl Judge<'_> {
             }
         }
         if let Some(written) = &document.permissions {
-            flow::unused_permissions(self, written, &root.key("permissions"));
+            self.unused_permissions(written, &root.key("permissions"));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod parse;
 
+use super::address;
 use super::Refusal;
 use super::glob::{Glob, Segment, Token};
 use std::net::Ipv4Addr;
@@ -131,7 +132,8 @@ impl HostRule {
     fn fits(&self, host: &str) -> bool {
         match self {
             HostRule::Exact(name) => name == host,
-            HostRule::Below(suffix) => is_below(host, suffix),
+            // What gives away a machine's credentials has to be spelt.
+            HostRule::Below(suffix) => is_below(host, suffix) && !address::is_metadata_name(host),
         }
     }
 }
@@ -167,6 +169,14 @@ pub(super) fn refusal(rules: &[NetRule], method: &str, url: &Url, whose: &str) -
             help: "give an `https://` URL".into(),
         };
     };
+    if let Some(Host::Ipv6(other)) = url.host()
+        && let Some(address) = address::within(other)
+    {
+        return Refusal {
+            message: format!("{host} is another spelling of {address}, and no rule of `permissions.net` is one for it"),
+            help: format!("write {address} in the URL"),
+        };
+    }
     let scheme = url.scheme();
     let port = if url.port().is_some() { format!(":{port}") } else { String::new() };
     let wanted = format!("{method} {scheme}://{host}{port}");
@@ -228,7 +238,7 @@ fn segment(text: &str) -> Result<Vec<u8>, Ambiguous> {
     /// Deeper than any server decodes.
     const PASSES: usize = 4;
     let name = text.split(';').next().unwrap_or_default();
-    if text.contains(';') && matches!(name, "." | "..") {
+    if text.contains(';') && matches!(name, "" | "." | "..") {
         return Err(Ambiguous);
     }
     let once = decode(text.as_bytes())?;
@@ -236,11 +246,23 @@ fn segment(text: &str) -> Result<Vec<u8>, Ambiguous> {
     for _ in 0..PASSES {
         let next = decode(&again)?;
         if next == again {
-            return Ok(once);
+            return if is_disguised(&again) { Err(Ambiguous) } else { Ok(once) };
         }
         again = next;
     }
     Err(Ambiguous)
+}
+
+/// Whether some servers take it for a slash, a backslash or a dot that it is not: in overlong UTF-8, as `%uXXXX`, or as a
+/// look-alike that Unicode's compatibility forms make one of.
+fn is_disguised(bytes: &[u8]) -> bool {
+    let overlong = |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
+    let escaped = |part: &[u8]| matches!(part, [b'%', b'u' | b'U', rest @ ..] if rest.iter().all(u8::is_ascii_hexdigit));
+    let look_alikes = ['\u{ff0e}', '\u{ff0f}', '\u{ff3c}', '\u{2024}', '\u{2025}', '\u{2026}'];
+    bytes.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
+        || bytes.windows(2).any(overlong)
+        || bytes.windows(6).any(escaped)
+        || String::from_utf8_lossy(bytes).contains(look_alikes)
 }
 
 fn decode(text: &[u8]) -> Result<Vec<u8>, Ambiguous> {
