@@ -108,6 +108,7 @@ impl NetRule {
     fn place_fits(&self, scheme: &str, host: &str, port: u16) -> bool {
         self.host.fits(host)
             && self.scheme_fits(scheme)
+            && port != 0
             && (self.port == PortRule::Any || self.port.number(scheme) == Some(port))
     }
 
@@ -163,12 +164,20 @@ pub(super) fn no_credentials(url: &Url) -> Result<(), Refusal> {
 
 /// What a refusal says, and the narrowest rule that would permit it.
 pub(super) fn refusal(rules: &[NetRule], method: &str, url: &Url, whose: &str) -> Refusal {
+    if let Some(Host::Domain(name)) = url.host()
+        && has_empty_label(name)
+    {
+        return Refusal { message: format!("`{name}` is no name of a host"), help: "mend the URL's host".into() };
+    }
     let Some((host, port)) = place(url) else {
         return Refusal {
             message: format!("`{}:` is not permitted: only https, and http where it is spelt", url.scheme()),
             help: "give an `https://` URL".into(),
         };
     };
+    if port == 0 {
+        return Refusal { message: "nothing listens on port 0".into(), help: "give the URL another port".into() };
+    }
     if let Some(Host::Ipv6(other)) = url.host()
         && let Some(address) = address::within(other)
     {
@@ -205,7 +214,16 @@ fn place(url: &Url) -> Option<(String, u16)> {
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
-    Some((spell(url.host()?.to_owned()), url.port_or_known_default()?))
+    let host = url.host()?;
+    if matches!(host, Host::Domain(name) if has_empty_label(name)) {
+        return None;
+    }
+    Some((spell(host.to_owned()), url.port_or_known_default()?))
+}
+
+/// Two dots in a row, or one at the beginning: no name is so, and who reads it may take it for another.
+fn has_empty_label(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).split('.').any(str::is_empty)
 }
 
 /// One spelling for each host: lower case and ASCII (which parsing saw to), no dot at the end, IPv6 in brackets.

@@ -2,7 +2,7 @@
 //! Deliberately refuses what would never match, so that a mistake does not look like a permission.
 
 use super::super::address;
-use super::{HostRule, NetRule, PortRule, SchemeRule, path_glob, spell};
+use super::{HostRule, NetRule, PortRule, SchemeRule, has_empty_label, path_glob, spell};
 use url::Host;
 
 const EXAMPLE: &str = "write it as `GET,PUT https://api.example.com/v1/items/**`";
@@ -106,10 +106,12 @@ fn parse_host(text: &str) -> Result<HostRule, String> {
                         return Err(format!("`{text}` is another spelling of {address}: write it so"));
                     }
                 }
-                _ => {}
+                Host::Domain(name) if has_empty_label(name) => return Err(no_host(url::ParseError::EmptyHost)),
+                Host::Domain(_) | Host::Ipv4(_) => {}
             }
             Ok(HostRule::Exact(spell(host)))
         }
+        (true, Host::Domain(name)) if has_empty_label(&name) => Err(no_host(url::ParseError::EmptyHost)),
         (true, host @ Host::Domain(_)) => Ok(HostRule::Below(spell(host))),
         (true, _) => Err(format!("`{text}`: `*.` goes with a name, not with an address")),
     }
