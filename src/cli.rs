@@ -11,6 +11,7 @@ mod launch;
 mod list;
 mod logs;
 mod person;
+mod plan;
 mod resume;
 mod reveal;
 mod run;
@@ -91,6 +92,8 @@ enum Command {
     Discard(discard::DiscardArguments),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
+    /// Show what a playbook may do and would do, permissions first; runs nothing and asks for nothing
+    Plan(plan::PlanArguments),
     /// Print what is configured, and where it comes from
     Config(config::ConfigArguments),
     /// Keep a world up for several runs, and print where it listens
@@ -308,6 +311,7 @@ fn program() -> i32 {
             with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32
         }
         Command::Check(arguments) => check::check(&arguments) as i32,
+        Command::Plan(arguments) => plan::plan(&arguments, &masker) as i32,
         Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {

@@ -80,6 +80,22 @@ struct Missing<'p> {
     why: Option<String>,
 }
 
+/// The public inputs that the operator gives, judged; nobody is asked for what is missing, and no source is looked at.
+pub fn public_given(plan: &Plan, given: Given<'_>, masker: &Masker) -> Result<Vec<(String, Json)>, Unresolved> {
+    let mut faults = Vec::new();
+    let gathered = gather(plan, given, masker, &mut faults);
+    let mut public = Vec::new();
+    for input in &plan.inputs {
+        let Some((json, _)) = gathered.values.get(&input.name) else { continue };
+        match judged(input, json, masker) {
+            Ok(json) if input.kind != InputType::Secret => public.push((input.name.clone(), json)),
+            Ok(_) => {}
+            Err(fault) => faults.push(told(input, &fault)),
+        }
+    }
+    if faults.is_empty() { Ok(public) } else { Err(Unresolved::Faults(faults)) }
+}
+
 /// Every input's value, or every fault.
 pub fn resolve(
     plan: &Plan,

@@ -101,6 +101,21 @@ impl NetRule {
         self.private
     }
 
+    /// The host as it is compared: lower case and ASCII, after `*.` where it is one.
+    pub fn host(&self) -> String {
+        match &self.host {
+            HostRule::Exact(name) => name.clone(),
+            HostRule::Below(suffix) => format!("*.{suffix}"),
+        }
+    }
+
+    /// Whether it spells a place where a cloud hands out credentials.
+    pub fn is_metadata(&self) -> bool {
+        let HostRule::Exact(name) = &self.host else { return false };
+        let address = name.trim_matches(['[', ']']).parse().ok().and_then(address::kind);
+        address::is_metadata_name(name) || matches!(address, Some(address::Kind::Walled(_)))
+    }
+
     fn methods_fit(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|allowed| allowed == method)
     }
