@@ -1,7 +1,7 @@
 //! Owns how a view of a plan looks to a person: permissions first and whole, then secrets, then the steps in order.
 //! Every text of the playbook goes through `text`: what it is made of can neither steer the terminal nor pass for ours.
 
-use super::plan::{Granted, StepView, View};
+use super::plan::{Granted, Rule, StepView, View};
 use super::text::{line, short};
 use crate::value::text_of;
 use std::fmt::Write;
@@ -14,6 +14,10 @@ pub fn draw(view: &View) -> String {
     page.line(0, &format!("plan of {} ({})", line(&view.playbook), line(&view.file)));
     page.heading("permissions");
     view.permissions.iter().for_each(|granted| permissions(&mut page, granted));
+    if !view.allowed.is_empty() {
+        page.line(1, "for this run also permitted, to all of them (--allow)");
+        rules(&mut page, &view.allowed);
+    }
     if !view.secrets.is_empty() {
         page.heading("secrets");
     }
@@ -59,10 +63,13 @@ fn permissions(page: &mut Page, granted: &Granted) {
     if granted.rules.is_empty() {
         page.line(2, "nothing");
     }
-    for rule in &granted.rules {
-        let allowed = if rule.allowed { "  [for this run, by --allow]" } else { "" };
+    rules(page, &granted.rules);
+}
+
+fn rules(page: &mut Page, rules: &[Rule]) {
+    for rule in rules {
         let note = rule.note.as_ref().map(|note| format!("  ({})", line(note))).unwrap_or_default();
-        page.line(2, &format!("{:5} {}{allowed}{note}", rule.kind, line(&rule.text)));
+        page.line(2, &format!("{:5} {}{note}", rule.kind, line(&rule.text)));
     }
 }
 
@@ -81,6 +88,10 @@ fn about(page: &mut Page, view: &View) {
         if let Some(text) = text {
             page.line(1, &format!("{name}: {}", short(text, SHORT)));
         }
+    }
+    if !view.vars.is_empty() {
+        page.heading("vars");
+        view.vars.iter().for_each(|text| page.line(1, &line(text)));
     }
 }
 
@@ -108,7 +119,9 @@ fn step(page: &mut Page, step: &StepView, depth: usize) {
     fact("for each", step.for_each.as_ref().map(|text| line(text)));
     fact("asks", step.asks.as_ref().map(|text| short(text, SHORT)));
     fact("wants typed", step.phrase.as_ref().map(|text| line(text)));
-    fact("sets", Some(list(&step.sets)));
+    step.sets.iter().for_each(|text| fact("sets", Some(line(text))));
+    step.with.iter().for_each(|text| fact("with", Some(line(text))));
+    step.vars.iter().for_each(|text| fact("where", Some(line(text))));
     fact("environment", Some(list(&step.env)));
     fact("files", Some(list(&step.reads)));
     fact("proxy", step.proxy.as_ref().map(|text| line(text)));

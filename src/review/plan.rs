@@ -26,6 +26,8 @@ pub struct View {
     pub file: String,
     /// The playbook's own, then those of each module, in the order in which they come up.
     pub permissions: Vec<Granted>,
+    /// What the operator permits besides for this run, to the playbook and to every module.
+    pub allowed: Vec<Rule>,
     pub secrets: Vec<SecretView>,
     /// Public ones.
     pub inputs: Vec<InputView>,
@@ -33,6 +35,8 @@ pub struct View {
     pub deprecated: Option<String>,
     pub required_role: Option<String>,
     pub lock: Option<String>,
+    /// `name = template`.
+    pub vars: Vec<String>,
     pub sections: Vec<SectionView>,
     pub outputs: Vec<String>,
     pub warnings: Vec<Warning>,
@@ -55,8 +59,6 @@ pub struct Rule {
     /// `net`, `run`, `env`, `read` or `write`.
     pub kind: &'static str,
     pub text: String,
-    /// Permitted by the operator for this run, not by the playbook.
-    pub allowed: bool,
     /// What is not seen at once.
     pub note: Option<String>,
 }
@@ -117,6 +119,9 @@ pub struct StepView {
     pub phrase: Option<String>,
     pub wait: Option<String>,
     pub sets: Vec<String>,
+    /// What a module is given, and its own `vars`.
+    pub with: Vec<String>,
+    pub vars: Vec<String>,
     /// The playbook that is used, and its file.
     pub module: Option<String>,
     pub module_file: Option<String>,
@@ -145,7 +150,7 @@ impl View {
     /// `given`: public inputs that are known already.
     pub fn of(checked: &Checked, allowed: &Allowed, given: &[(String, Json)]) -> View {
         let plan = &checked.plan;
-        let mut making = Making { allowed, permissions: Vec::new(), secrets: Vec::new(), warnings: Vec::new(), files: Vec::new() };
+        let mut making = Making { permissions: Vec::new(), secrets: Vec::new(), warnings: Vec::new(), files: Vec::new() };
         making.grant(plan, None);
         let mut known = making.born(plan, None);
         let sections = making.sections(plan, &mut known);
@@ -156,14 +161,16 @@ impl View {
         View {
             format: FORMAT,
             playbook: plan.name.clone(),
-            file: plan.source.name.clone(),
+            file: asked_for(checked),
             permissions: making.permissions,
+            allowed: rules(&allowed.permissions),
             secrets: making.secrets,
             inputs: plan.inputs.iter().filter(|input| input.kind != InputType::Secret).map(|input| public(input, given)).collect(),
             title: plan.title.clone(),
             deprecated: plan.deprecated.clone(),
             required_role: plan.required_role.clone(),
             lock: plan.lock.as_ref().map(written),
+            vars: vars(plan),
             sections,
             outputs: plan.outputs.iter().map(|(name, _)| name.clone()).collect(),
             warnings: making.warnings,
@@ -172,8 +179,7 @@ impl View {
     }
 }
 
-struct Making<'a> {
-    allowed: &'a Allowed,
+struct Making {
     permissions: Vec<Granted>,
     secrets: Vec<SecretView>,
     warnings: Vec<Warning>,
@@ -181,20 +187,18 @@ struct Making<'a> {
     files: Vec<PathBuf>,
 }
 
-impl Making<'_> {
+impl Making {
     fn warn(&mut self, code: &str, message: String, place: String) {
         self.warnings.push(Warning { code: code.into(), message, place });
     }
 
     fn grant(&mut self, plan: &Plan, used_at: Option<&Place>) {
         self.files.push(plan.source.path.clone());
-        let mut own = rules(&plan.permissions, false);
-        own.extend(rules(&self.allowed.permissions, true));
         self.permissions.push(Granted {
             playbook: plan.name.clone(),
             file: plan.source.name.clone(),
             used_at: used_at.map(line_of),
-            rules: own,
+            rules: rules(&plan.permissions),
         });
     }
 
@@ -310,10 +314,13 @@ impl Making<'_> {
                         view.captures_secrets.push(field.name.clone());
                         if first {
                             let from = format!("typed by a person at the step `{}`", step.id);
-                            self.secret(&field.name, plan, &step.place, from, None);
+                            // What is captured from it says where it may go.
+                            let to = step.capture.iter().find_map(|capture| capture.secret.as_ref()?.to.as_deref());
+                            self.secret(&field.name, plan, &step.place, from, to);
                         }
                     }
-                    known.define(&field.name, made_of);
+                    // Only whoever reads the step's whole output reads it.
+                    known.keep_output(&step.id.0, made_of);
                 }
             }
             Work::Wait(template) => view.wait = Some(written(template)),
@@ -326,6 +333,8 @@ impl Making<'_> {
                 let given: Vec<(String, Names)> =
                     with.iter().map(|(name, template)| (name.clone(), known.in_template(template))).collect();
                 into.extend(given.iter().flat_map(|(_, names)| names.iter().cloned()));
+                view.with = with.iter().map(|(name, template)| format!("{name} = {}", written(template))).collect();
+                view.vars = vars(module);
                 let mut inner = self.born(module, Some(&given));
                 for section in self.sections(module, &mut inner) {
                     match section.name {
@@ -383,8 +392,8 @@ impl Making<'_> {
     }
 }
 
-fn rules(permissions: &Permissions, allowed: bool) -> Vec<Rule> {
-    let rule = |kind, text: String, note| Rule { kind, text, allowed, note };
+fn rules(permissions: &Permissions) -> Vec<Rule> {
+    let rule = |kind, text: String, note| Rule { kind, text, note };
     let mut rules: Vec<Rule> =
         permissions.net.iter().map(|net| rule("net", net.text.clone(), net_note(net))).collect();
     rules.extend(permissions.run.iter().map(|name| rule("run", name.clone(), None)));
@@ -491,6 +500,17 @@ fn setting(setting: &Setting) -> String {
         Setting::Template(template) => written(template),
         Setting::Query(query) => format!("jq: {}", query.text()),
     }
+}
+
+fn vars(plan: &Plan) -> Vec<String> {
+    plan.vars.iter().map(|(name, value)| format!("{name} = {}", setting(value))).collect()
+}
+
+/// The file that was asked for: of a variant its own, whose permissions and steps stand in another.
+fn asked_for(checked: &Checked) -> String {
+    let path = &checked.recording.entry;
+    let shown = std::env::current_dir().ok().and_then(|folder| Some(path.strip_prefix(folder).ok()?.to_path_buf()));
+    shown.as_ref().unwrap_or(path).display().to_string()
 }
 
 /// `file:line`.
