@@ -24,7 +24,7 @@ use crate::event::{
 };
 use crate::ledger::{Ledger, Moment, Stop};
 use crate::plan::permissions::{Allowed, Grant};
-use crate::plan::{self, Plan, Step, StepId, Work, duration};
+use crate::plan::{Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
 use place::{Halt, Place};
 use scope::{RunFacts, Scope};
@@ -53,6 +53,9 @@ pub struct Options {
     pub world: Option<String>,
     /// What the operator permits for this run besides.
     pub allowed: Allowed,
+    /// Inputs whose value is the operator's: a file among them may be read. What the playbook itself names is no wish of
+    /// the operator's, and for that it has `permissions.read`.
+    pub given: Vec<String>,
 }
 
 /// How a run is told to stop: first politely, then at once.
@@ -120,11 +123,8 @@ impl<'a> Engine<'a> {
         let scope = Scope::file(&facts);
         for (name, value) in &inputs {
             let declared = plan.inputs.iter().find(|input| input.name == *name);
-            // What the playbook itself names is no wish of the operator's: for that it has `permissions.read`.
-            let is_own = |input: &&plan::Input| {
-                [&input.fixed, &input.default].into_iter().flatten().any(|json| json == value.expose())
-            };
-            if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File && !is_own(&input))
+            if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File)
+                && self.options.given.contains(name)
                 && let Json::String(path) = value.expose()
             {
                 grant = grant.with_readable(Path::new(path));

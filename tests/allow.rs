@@ -230,6 +230,8 @@ fn what_a_playbook_names_itself_is_no_wish_of_the_operators() {
         format!("runbook: 1\nname: {name}\ninputs: {{key: {{type: file{default}}}}}\npermissions: {{net: [\"PUT http://{there}/**\"]}}\nsteps:\n\
                  - {{id: put, http: {{method: PUT, url: \"http://{there}/x\", file: \"{{{{ key }}}}\"}}}}\n")
     };
+    folder.file("books/linked.yaml", &send("linked", ", default: books/link"));
+    std::os::unix::fs::symlink(&key, folder.path().join("books/link")).unwrap();
     // By a default, by a variant, by a module that is handed it.
     folder.file("books/test.yaml", &send("test", &format!(", default: \"{key}\"")));
     folder.file("books/module.yaml", &send("module", ""));
@@ -238,7 +240,7 @@ fn what_a_playbook_names_itself_is_no_wish_of_the_operators() {
         "books/caller.yaml",
         &format!("runbook: 1\nname: caller\npermissions: {{net: [\"PUT http://{there}/**\"]}}\nsteps:\n- {{id: put, use: module.yaml, with: {{key: \"{key}\"}}}}\n"),
     );
-    for name in ["test", "variant", "caller"] {
+    for name in ["test", "linked", "variant", "caller"] {
         let path = format!("books/{name}.yaml");
         program(&folder, &["run", &path]).ran().exits(5).shows("is not permitted by `permissions.read`");
     }

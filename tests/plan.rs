@@ -70,7 +70,7 @@ secrets
     may go to: wherever permissions allow
   key (test.yaml:7): input, or asked for
     may go to: api.example.com
-  found (test.yaml:23): captured from the answer of the step `look`
+  found (test.yaml:22): captured from the answer of the step `look`
     may go to: run:curl
 ";
     assert!(ran.stdout.starts_with(expected), "{}", ran.stdout);

@@ -1,6 +1,6 @@
 //! Owns what `run` and `resume` share: who answers, where it is remembered, who is told, and the exit code.
 
-use super::inputs::Resolved;
+use super::inputs::{From, Resolved};
 use super::person::{Operator, Terminal, Words};
 use super::{Exit, OperatorArguments, OutputKind};
 use crate::action::{Hands, http};
@@ -57,6 +57,8 @@ impl Launch<'_> {
     }
 
     async fn perform(self, remember: Option<Remember<'_>>, run: String) -> Exit {
+        let given = self.inputs.iter().filter(|input| !matches!(input.from, From::Fixed | From::Default));
+        let given = given.map(|input| input.name.clone()).collect();
         let inputs: Vec<_> = self.inputs.into_iter().map(|input| (input.name, input.value)).collect();
         let public = inputs.iter().filter(|(_, value)| !value.is_secret());
         let operator = Operator {
@@ -84,6 +86,7 @@ impl Launch<'_> {
             actor: self.actor,
             world: self.world.as_ref().map(|world| world.address().to_string()),
             allowed: self.allowed,
+            given,
         };
         let reporter = RefCell::new(reporter(self.output, self.masker));
         let signals = super::signals::listen();

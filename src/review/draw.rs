@@ -35,7 +35,9 @@ pub fn draw(view: &View) -> String {
     }
     for input in &view.inputs {
         let value = input.value.as_ref().map(|value| format!(" = {}", short(&text_of(value), SHORT))).unwrap_or_default();
-        page.line(1, &format!("{} ({}, {}){value}", line(&input.name), input.kind, input.from));
+        let env = input.env.as_ref().filter(|_| input.from != "given" && input.from != "fixed");
+        let env = env.map(|name| format!(", environment variable {}", line(name))).unwrap_or_default();
+        page.line(1, &format!("{} ({}, {}{env}){value}", line(&input.name), input.kind, input.from));
     }
     about(&mut page, view);
     for section in &view.sections {

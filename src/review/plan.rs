@@ -83,6 +83,8 @@ pub struct InputView {
     pub value: Option<Json>,
     /// `given`, `fixed`, `default` or `wanted`.
     pub from: &'static str,
+    /// The environment variable that it is taken from where nobody gives it.
+    pub env: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -431,7 +433,7 @@ fn public(input: &Input, given: &[(String, Json)]) -> InputView {
     };
     let kind = format!("{:?}", input.kind).to_lowercase();
     let place = line_of(input.fixed_at.as_ref().filter(|_| from == "fixed").unwrap_or(&input.place));
-    InputView { name: input.name.clone(), place, kind, value, from }
+    InputView { name: input.name.clone(), place, kind, value, from, env: input.env.clone() }
 }
 
 /// By which ways a secret input comes, in their order.

@@ -33,37 +33,31 @@ impl Judge<'_> {
         let (mine, more) = (self.permissions.clone(), self.shelf.allowed.clone());
         let theirs = &plan.permissions;
         let mut beyond = Vec::new();
-        let mut judge = |used: Vec<usize>, allowed: bool, set: &mut BTreeSet<usize>, shown: String| {
-            if used.is_empty() && !allowed {
-                beyond.push(shown);
-            }
-            set.extend(used);
-        };
         for rule in &theirs.net {
             let used = places(&mine.net, |own| own.covers(rule));
             let allowed = more.net.iter().any(|own| own.covers(rule));
-            judge(used, allowed, &mut self.used.net, format!("net: \"{}\"", rule.text));
-        }
-        for name in &theirs.env {
-            let used = places(&mine.env, |own| name_covers(own, name));
-            let allowed = more.env.iter().any(|own| name_covers(own, name));
-            judge(used, allowed, &mut self.used.env, format!("env: {name}"));
-        }
-        for glob in &theirs.read {
-            let used = places(&mine.read, |own| file_covers(own, glob));
-            let allowed = more.read.iter().any(|own| file_covers(own, glob));
-            judge(used, allowed, &mut self.used.read, format!("read: {}", glob.display()));
-        }
-        for glob in &theirs.write {
-            let used = places(&mine.write, |own| file_covers(own, glob));
-            let allowed = more.write.iter().any(|own| file_covers(own, glob));
-            judge(used, allowed, &mut self.used.write, format!("write: {}", glob.display()));
+            judge(&mut beyond, used, allowed, &mut self.used.net, format!("net: \"{}\"", rule.text));
         }
         for program in &theirs.run {
             if !mine.run.contains(program) && !more.run.contains(program) {
                 beyond.push(format!("run: {program}"));
             }
             self.used.run.insert(program.clone());
+        }
+        for name in &theirs.env {
+            let used = places(&mine.env, |own| name_covers(own, name));
+            let allowed = more.env.iter().any(|own| name_covers(own, name));
+            judge(&mut beyond, used, allowed, &mut self.used.env, format!("env: {name}"));
+        }
+        for glob in &theirs.read {
+            let used = places(&mine.read, |own| file_covers(own, glob));
+            let allowed = more.read.iter().any(|own| file_covers(own, glob));
+            judge(&mut beyond, used, allowed, &mut self.used.read, format!("read: {}", glob.display()));
+        }
+        for glob in &theirs.write {
+            let used = places(&mine.write, |own| file_covers(own, glob));
+            let allowed = more.write.iter().any(|own| file_covers(own, glob));
+            judge(&mut beyond, used, allowed, &mut self.used.write, format!("write: {}", glob.display()));
         }
         if !beyond.is_empty() {
             self.tell(
@@ -188,6 +182,14 @@ impl Judge<'_> {
             );
         }
     }
+}
+
+/// Notes which rules cover a module's, or that none does.
+fn judge(beyond: &mut Vec<String>, used: Vec<usize>, allowed: bool, set: &mut BTreeSet<usize>, shown: String) {
+    if used.is_empty() && !allowed {
+        beyond.push(shown);
+    }
+    set.extend(used);
 }
 
 /// Where in a list the rules are that do.
