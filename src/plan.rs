@@ -35,11 +35,11 @@ const MISLEADING_HEADERS: [&str; 5] =
 /// Why no playbook may give this header, if so.
 pub fn refused_header(name: &str) -> Option<String> {
     // Servers that hand headers on as variables (CGI, WSGI) tell `_` from `-` no more.
-    let same = |other: &&str| name.replace('_', "-").eq_ignore_ascii_case(other);
+    let same = |other: &str| name.replace('_', "-").eq_ignore_ascii_case(other);
     if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
         return Some(format!("the header `{name}` follows from the request and cannot be given"));
     }
-    MISLEADING_HEADERS.iter().any(|other| same(&other)).then(|| {
+    MISLEADING_HEADERS.iter().any(|other| same(other)).then(|| {
         format!("the header `{name}` makes servers do another request than the one that is judged by `permissions.net`")
     })
 }

@@ -85,14 +85,15 @@ fn it_reaches_every_module_on_the_way() {
     let server = server();
     let there = server.address();
     let folder = Folder::new();
-    let uses = |name: &str, next: &str| {
-        format!("runbook: 1\nname: {name}\nsteps:\n- {{id: {name}, use: {next}.yaml}}\n")
-    };
+    let uses =
+        |name: &str, next: &str| format!("runbook: 1\nname: {name}\nsteps:\n- {{id: {name}, use: {next}.yaml}}\n");
     folder.file("test.yaml", &uses("test", "one"));
     folder.file("one.yaml", &uses("one", "two"));
     folder.file("two.yaml", &uses("two", "three"));
     let three = |permissions: &str| {
-        format!("runbook: 1\nname: three\npermissions: {permissions}\nsteps:\n- {{id: get, http: {{url: \"http://{there}/x\"}}}}\n")
+        format!(
+            "runbook: 1\nname: three\npermissions: {permissions}\nsteps:\n- {{id: get, http: {{url: \"http://{there}/x\"}}}}\n"
+        )
     };
     folder.file("three.yaml", &three(&format!("{{net: [\"GET http://{there}/x\"]}}")));
     run(&folder, &[]).exits(2).shows("error[wider-permission]: `three` may do what this playbook may not");
@@ -153,7 +154,10 @@ fn paths_are_the_operators() {
     folder.file("here/data.txt", "from here");
     folder.file("books/data.txt", "beside the playbook");
     let book = |file: &str| {
-        format!("runbook: 1\nname: test\npermissions: {{net: [\"PUT http://{0}/**\"]}}\nsteps:\n- {{id: put, http: {{method: PUT, url: \"http://{0}/x\", file: {file}}}}}\n", server.address())
+        format!(
+            "runbook: 1\nname: test\npermissions: {{net: [\"PUT http://{0}/**\"]}}\nsteps:\n- {{id: put, http: {{method: PUT, url: \"http://{0}/x\", file: {file}}}}}\n",
+            server.address()
+        )
     };
     folder.file("books/test.yaml", &book("../here/data.txt"));
     let from = |rule: &str| {
@@ -190,7 +194,10 @@ fn a_resume_has_what_its_run_was_begun_with_and_says_what_it_adds() {
     ran.shows(&format!("for this run also permitted: {net}, run:true"));
     let records = records(&folder);
     let resumed = of_type(&records, "run-resumed");
-    assert_eq!(resumed.iter().map(|record| &record["allowed"]).collect::<Vec<_>>(), [&Json::Null, &json!(["run:true"])]);
+    assert_eq!(
+        resumed.iter().map(|record| &record["allowed"]).collect::<Vec<_>>(),
+        [&Json::Null, &json!(["run:true"])]
+    );
     program(&folder, &["show", "last"]).ran().exits(0).shows("from here on also permitted: run:true");
     program(&folder, &["status", "last"]).ran().exits(0).shows("run:true");
     program(&folder, &["verify", "last"]).ran().exits(0);
@@ -227,15 +234,20 @@ fn what_a_playbook_names_itself_is_no_wish_of_the_operators() {
     let key = folder.file("home/id_key", "mine alone");
     let key = key.canonicalize().unwrap().display().to_string();
     let send = |name: &str, default: &str| {
-        format!("runbook: 1\nname: {name}\ninputs: {{key: {{type: file{default}}}}}\npermissions: {{net: [\"PUT http://{there}/**\"]}}\nsteps:\n\
-                 - {{id: put, http: {{method: PUT, url: \"http://{there}/x\", file: \"{{{{ key }}}}\"}}}}\n")
+        format!(
+            "runbook: 1\nname: {name}\ninputs: {{key: {{type: file{default}}}}}\npermissions: {{net: [\"PUT http://{there}/**\"]}}\nsteps:\n\
+                 - {{id: put, http: {{method: PUT, url: \"http://{there}/x\", file: \"{{{{ key }}}}\"}}}}\n"
+        )
     };
     folder.file("books/linked.yaml", &send("linked", ", default: books/link"));
     std::os::unix::fs::symlink(&key, folder.path().join("books/link")).unwrap();
     // By a default, by a variant, by a module that is handed it.
     folder.file("books/test.yaml", &send("test", &format!(", default: \"{key}\"")));
     folder.file("books/module.yaml", &send("module", ""));
-    folder.file("books/variant.yaml", &format!("runbook: 1\nname: variant\nextends: module.yaml\nset: {{key: \"{key}\"}}\n"));
+    folder.file(
+        "books/variant.yaml",
+        &format!("runbook: 1\nname: variant\nextends: module.yaml\nset: {{key: \"{key}\"}}\n"),
+    );
     folder.file(
         "books/caller.yaml",
         &format!("runbook: 1\nname: caller\npermissions: {{net: [\"PUT http://{there}/**\"]}}\nsteps:\n- {{id: put, use: module.yaml, with: {{key: \"{key}\"}}}}\n"),

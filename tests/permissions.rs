@@ -404,15 +404,24 @@ fn what_nothing_needs_is_told() {
         ("net: [a.example, b.example]", via, vec![]),
         ("net: [a.example], run: [gh], env: [\"GH_*\"], read: [x], write: [y]", get, vec!["gh", "GH_*", "x", "y"]),
         // What programs read and write is theirs to know.
-        ("net: [a.example], run: [gh, git], env: [\"*_TOKEN\", HOME], read: [x], write: [y]", gh, vec!["a.example", "git", "HOME"]),
-        ("net: [a.example], read: [data/*, data/x.txt, other/**], write: [data/x.txt]", put, vec!["other/**", "data/x.txt"]),
+        (
+            "net: [a.example], run: [gh, git], env: [\"*_TOKEN\", HOME], read: [x], write: [y]",
+            gh,
+            vec!["a.example", "git", "HOME"],
+        ),
+        (
+            "net: [a.example], read: [data/*, data/x.txt, other/**], write: [data/x.txt]",
+            put,
+            vec!["other/**", "data/x.txt"],
+        ),
         ("net: [a.example], read: [\"**\", \"*\"]", put, vec!["*"]),
         ("net: [a.example], read: [data/**, other/**]", open, vec![]),
         ("net: [a.example], read: [\"*.pem\", \"*.key\"]", tls, vec!["*.key"]),
         // It may be reached by a link.
         ("net: [a.example], read: [elsewhere/**]", put, vec![]),
     ] {
-        let folder = Folder::with(&format!("runbook: 1\nname: test\npermissions: {{{permissions}}}\nsteps:\n- {step}\n"));
+        let folder =
+            Folder::with(&format!("runbook: 1\nname: test\npermissions: {{{permissions}}}\nsteps:\n- {step}\n"));
         assert_eq!(told(&folder), unused, "{permissions} {step}");
     }
 }
@@ -437,14 +446,22 @@ fn no_module_is_wider_than_any_of_its_callers() {
         ("net: [\"https://a.example\"]", "net: [\"http://a.example\"]", vec!["net: \"http://a.example\""]),
         ("net: [\"GET a.example\"]", "net: [\"a.example\"]", vec!["net: \"a.example\""]),
         // Each alone covers none of it, and that is told: the two together are not thought of as one.
-        ("net: [\"GET a.example\", \"PUT a.example\"]", "net: [\"GET,PUT a.example\"]", vec!["net: \"GET,PUT a.example\""]),
+        (
+            "net: [\"GET a.example\", \"PUT a.example\"]",
+            "net: [\"GET,PUT a.example\"]",
+            vec!["net: \"GET,PUT a.example\""],
+        ),
         ("net: [\"a.example\"]", "net: [\"a.example private\"]", vec!["net: \"a.example private\""]),
         ("net: [\"a.example private\"]", "net: [\"a.example/x\"]", vec![]),
         ("env: [\"AWS_*\"]", "env: [\"A*\", \"*\", AWS]", vec!["env: A*", "env: *", "env: AWS"]),
         ("run: [gh]", "run: [/usr/bin/gh]", vec!["run: /usr/bin/gh"]),
         ("read: [\"data/*\"]", "read: [\"data/**\"]", vec!["read: FOLDER/data/**"]),
         ("read: [\"data/?\"]", "read: [\"data/*\"]", vec!["read: FOLDER/data/*"]),
-        ("read: [\"data/**\"]", "read: [\"data/../x\", \"data*/x\", /data/x]", vec!["read: FOLDER/x", "read: FOLDER/data*/x", "read: /data/x"]),
+        (
+            "read: [\"data/**\"]",
+            "read: [\"data/../x\", \"data*/x\", /data/x]",
+            vec!["read: FOLDER/x", "read: FOLDER/data*/x", "read: /data/x"],
+        ),
         ("read: [\"**\"]", "write: [x]", vec!["write: FOLDER/x"]),
     ] {
         let folder = Folder::new();
@@ -477,9 +494,19 @@ fn a_variant_has_no_permissions_of_its_own() {
 #[test]
 fn no_header_makes_another_request_of_it() {
     let server = echoing();
-    for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_METHOD_OVERRIDE", "X-Original-URL", "X-Rewrite-Url"] {
+    for name in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X_HTTP_METHOD_OVERRIDE",
+        "X-Original-URL",
+        "X-Rewrite-Url",
+    ] {
         let action = format!("http: {{url: \"{{{{ there }}}}/a\", headers: {{{name}: DELETE}}}}");
-        one(&server, "{net: [\"GET http://SERVER/a\"]}", &action).run(&[]).exits(2).shows("makes servers do another request");
+        one(&server, "{net: [\"GET http://SERVER/a\"]}", &action)
+            .run(&[])
+            .exits(2)
+            .shows("makes servers do another request");
     }
     assert!(server.requests().is_empty());
 }

@@ -137,7 +137,11 @@ fn modules_are_expanded_and_their_permissions_told_once() {
          - {id: get, http: {url: https://a.example/x, auth: {bearer: \"{{ token }}\"}}}\nfinally:\n- {id: last, wait: 1s}\n",
     );
     let text = plan(&folder, &[]).exits(0).stdout;
-    assert_eq!(text.matches("  send (send.yaml), used at test.yaml:6\n    net   GET https://a.example/x\n").count(), 1, "{text}");
+    assert_eq!(
+        text.matches("  send (send.yaml), used at test.yaml:6\n    net   GET https://a.example/x\n").count(),
+        1,
+        "{text}"
+    );
     assert_eq!(text.matches("token (send.yaml:3): input, given by its caller").count(), 1, "{text}");
     let step = "    - get: http [read] GET https://a.example/x\n      secrets in: cf_token\n    - last: wait 1s\n";
     assert_eq!(text.matches(step).count(), 2, "{text}");

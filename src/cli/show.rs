@@ -136,7 +136,10 @@ impl Watch {
                     Record::RunFinished(finished) => finished.lock.clone(),
                     _ => None,
                 });
-                self.replay = Some(Replay::new(face(&run.playbook, &self.folder, &self.allowed(index)), locks.into_iter().next()));
+                self.replay = Some(Replay::new(
+                    face(&run.playbook, &self.folder, &self.allowed(index)),
+                    locks.into_iter().next(),
+                ));
             }
             Record::RunResumed(resumed) => {
                 self.ended = false;

@@ -264,7 +264,9 @@ fn program_of(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Option<String
     let Work::Exec(exec) = &step.work else { return None };
     let name = match (&exec.script, exec.argv.first()) {
         (Some(_), _) => "bash".to_string(),
-        (None, Some(argv0)) => argv0.render_text(scope).ok().filter(|name| !name.is_secret())?.expose_text().to_string(),
+        (None, Some(argv0)) => {
+            argv0.render_text(scope).ok().filter(|name| !name.is_secret())?.expose_text().to_string()
+        }
         (None, None) => return None,
     };
     let file = crate::action::exec::file_of(&name, here.hands().stand_ins.as_ref())?;

@@ -34,7 +34,8 @@ pub fn draw(view: &View) -> String {
         page.heading("inputs");
     }
     for input in &view.inputs {
-        let value = input.value.as_ref().map(|value| format!(" = {}", short(&text_of(value), SHORT))).unwrap_or_default();
+        let value =
+            input.value.as_ref().map(|value| format!(" = {}", short(&text_of(value), SHORT))).unwrap_or_default();
         let env = input.env.as_ref().filter(|_| input.from != "given" && input.from != "fixed");
         let env = env.map(|name| format!(", environment variable {}", line(name))).unwrap_or_default();
         page.line(1, &format!("{} ({}, {}{env}){value}", line(&input.name), input.kind, input.from));
@@ -130,10 +131,13 @@ fn step(page: &mut Page, step: &StepView, depth: usize) {
     fact("redirects", step.redirects.map(|most| format!("at most {most}, each within the permissions")));
     fact("secrets in", Some(list(&step.secrets)));
     fact("secrets out", Some(list(&step.captures_secrets)));
-    fact("attempts", step.retry_attempts.filter(|most| *most > 1).map(|most| match most {
-        u32::MAX => "without end".into(),
-        most => most.to_string(),
-    }));
+    fact(
+        "attempts",
+        step.retry_attempts.filter(|most| *most > 1).map(|most| match most {
+            u32::MAX => "without end".into(),
+            most => most.to_string(),
+        }),
+    );
     fact("secret arguments, since", step.allow_secret_argv.as_ref().map(|text| line(text)));
     fact("failure", step.continue_on_failure.then(|| "lets the run go on".into()));
     if let Some(script) = &step.script {

@@ -152,7 +152,8 @@ impl View {
     /// `given`: public inputs that are known already.
     pub fn of(checked: &Checked, allowed: &Allowed, given: &[(String, Json)]) -> View {
         let plan = &checked.plan;
-        let mut making = Making { permissions: Vec::new(), secrets: Vec::new(), warnings: Vec::new(), files: Vec::new() };
+        let mut making =
+            Making { permissions: Vec::new(), secrets: Vec::new(), warnings: Vec::new(), files: Vec::new() };
         making.grant(plan, None);
         let mut known = making.born(plan, None);
         let sections = making.sections(plan, &mut known);
@@ -167,7 +168,12 @@ impl View {
             permissions: making.permissions,
             allowed: rules(&allowed.permissions),
             secrets: making.secrets,
-            inputs: plan.inputs.iter().filter(|input| input.kind != InputType::Secret).map(|input| public(input, given)).collect(),
+            inputs: plan
+                .inputs
+                .iter()
+                .filter(|input| input.kind != InputType::Secret)
+                .map(|input| public(input, given))
+                .collect(),
             title: plan.title.clone(),
             deprecated: plan.deprecated.clone(),
             required_role: plan.required_role.clone(),
@@ -291,7 +297,10 @@ impl Making {
                 program(exec, &mut view);
                 given_to(exec).into_iter().for_each(|template| into.extend(known.in_template(template)));
                 if let Some(reason) = &exec.allow_secret_argv {
-                    let message = format!("`{}` takes a secret as an argument, where all on the machine can read it: {reason}", step.id);
+                    let message = format!(
+                        "`{}` takes a secret as an argument, where all on the machine can read it: {reason}",
+                        step.id
+                    );
                     self.warn("allow-secret-argv", message, line_of(&step.place));
                 }
             }
@@ -396,11 +405,11 @@ impl Making {
 
 fn rules(permissions: &Permissions) -> Vec<Rule> {
     let rule = |kind, text: String, note| Rule { kind, text, note };
-    let mut rules: Vec<Rule> =
-        permissions.net.iter().map(|net| rule("net", net.text.clone(), net_note(net))).collect();
+    let mut rules: Vec<Rule> = permissions.net.iter().map(|net| rule("net", net.text.clone(), net_note(net))).collect();
     rules.extend(permissions.run.iter().map(|name| rule("run", name.clone(), None)));
     rules.extend(permissions.env.iter().map(|name| {
-        let note = name.starts_with('*').then(|| "also PATH and LD_PRELOAD, by which a program runs another".to_string());
+        let note =
+            name.starts_with('*').then(|| "also PATH and LD_PRELOAD, by which a program runs another".to_string());
         rule("env", name.clone(), note)
     }));
     for (kind, globs) in [("read", &permissions.read), ("write", &permissions.write)] {

@@ -41,7 +41,9 @@ impl Known {
                     found.extend(self.in_outputs(None));
                 }
                 // A query is given all variables as its input.
-                found.extend(self.of(self.variables.keys().map(String::as_str).filter(|name| query.text().contains(*name))));
+                found.extend(
+                    self.of(self.variables.keys().map(String::as_str).filter(|name| query.text().contains(*name))),
+                );
                 found
             }
         }

@@ -20,9 +20,11 @@ pub(super) fn of_sending(error: reqwest::Error, url: &Url, line: &Line) -> Actio
                 Kind::Private(_) => {
                     format!("add ` private` at the end of the rule for `{}`, if it is meant to be there", found.name)
                 }
-                Kind::Walled(_) => "no rule for a name leads there, with `private` neither: what is meant to ask a cloud \
+                Kind::Walled(_) => {
+                    "no rule for a name leads there, with `private` neither: what is meant to ask a cloud \
                                     for its metadata has a rule that spells the address"
-                    .into(),
+                        .into()
+                }
             }),
         };
     }

@@ -5,8 +5,8 @@ use super::clients::refused;
 use super::redirect::Hop;
 use super::{Auth, Body, PartSource, Request, unsent};
 use crate::action::ActionError;
-use crate::plan::refused_header;
 use crate::plan::permissions::Grant;
+use crate::plan::refused_header;
 use crate::value::Value;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,

@@ -65,7 +65,10 @@ fn facts(folder: &RunFolder, seen: &Seen, row: &Row) -> Vec<(&'static str, Strin
     facts.extend(row.world.as_ref().map(|world| ("rehearsal", format!("in the world at {world}"))));
     facts.extend(row.lock.as_ref().map(|lock| ("lock", lock.clone())));
     if !history.run.allowed.is_empty() {
-        facts.push(("permitted", format!("besides, for this run: {}", history.run.allowed.join("\nbesides, for this run: "))));
+        facts.push((
+            "permitted",
+            format!("besides, for this run: {}", history.run.allowed.join("\nbesides, for this run: ")),
+        ));
     }
     if !history.programs.is_empty() {
         facts.push(("programs", history.programs.join("\n")));

@@ -1,7 +1,7 @@
 //! Owns judging the single actions: http, exec, shell, set, confirm, manual.
 
-use super::names::Kind;
 use super::Judge;
+use super::names::Kind;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::plan::{Ask, Auth, Body, Exec, Http, Paginate, PartSource, Tls, Work};
 use crate::playbook::document::{self, Effect, InputType, Named};

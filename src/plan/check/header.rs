@@ -1,7 +1,7 @@
 //! Owns judging what stands around the steps: inputs, vars, permissions, outputs, intervals, the SOP's header.
 
-use super::names::{Kind, SecretName};
 use super::Judge;
+use super::names::{Kind, SecretName};
 use crate::diagnostic::Diagnostic;
 use crate::plan::permissions::{NetRule, Permissions, file_glob, judge_env, judge_program};
 use crate::plan::{Input, Interval, Items, Setting, inputs};

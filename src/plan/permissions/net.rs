@@ -3,8 +3,8 @@
 
 mod parse;
 
-use super::address;
 use super::Refusal;
+use super::address;
 use super::glob::{Glob, Segment, Token};
 use std::net::Ipv4Addr;
 use url::{Host, Url};
@@ -290,7 +290,8 @@ fn segment(text: &str) -> Result<Vec<u8>, Ambiguous> {
 /// look-alike that Unicode's compatibility forms make one of.
 fn is_disguised(bytes: &[u8]) -> bool {
     let overlong = |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
-    let escaped = |part: &[u8]| matches!(part, [b'%', b'u' | b'U', rest @ ..] if rest.iter().all(u8::is_ascii_hexdigit));
+    let escaped =
+        |part: &[u8]| matches!(part, [b'%', b'u' | b'U', rest @ ..] if rest.iter().all(u8::is_ascii_hexdigit));
     let look_alikes = ['\u{ff0e}', '\u{ff0f}', '\u{ff3c}', '\u{2024}', '\u{2025}', '\u{2026}'];
     bytes.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
         || bytes.windows(2).any(overlong)

@@ -213,8 +213,12 @@ async fn neither_a_redirect_nor_private_leads_to_metadata() {
 
 #[tokio::test]
 async fn a_redirect_to_the_address_itself_needs_a_rule_that_spells_it() {
-    for there in ["http://169.254.169.254/", "http://2852039166/", "http://[::ffff:a9fe:a9fe]/", "http://metadata.google.internal/"]
-    {
+    for there in [
+        "http://169.254.169.254/",
+        "http://2852039166/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://metadata.google.internal/",
+    ] {
         let server = Server::start(move |_, wire| {
             write!(wire, "HTTP/1.1 302 Found\r\nlocation: {there}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
             Ok(Then::Close)

@@ -19,8 +19,18 @@ fn rule() -> impl Strategy<Value = String> {
     let methods = prop::sample::select(vec!["", "GET ", "GET,PUT ", "PUT "]);
     let scheme = prop::sample::select(vec!["", "https://", "http://"]);
     let host = prop::sample::select(vec![
-        "a.example", "*.example", "*.a.example", "A.Example.", "localhost", "127.0.0.1", "[::1]", "*.internal",
-        "metadata.google.internal", "169.254.169.254", "bücher.example", "*.xn--bcher-kva.example",
+        "a.example",
+        "*.example",
+        "*.a.example",
+        "A.Example.",
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "*.internal",
+        "metadata.google.internal",
+        "169.254.169.254",
+        "bücher.example",
+        "*.xn--bcher-kva.example",
     ]);
     let port = prop::sample::select(vec!["", ":*", ":8443", ":443", ":80"]);
     let private = prop::sample::select(vec!["", " private"]);
@@ -36,14 +46,48 @@ fn url() -> impl Strategy<Value = String> {
     let scheme = prop::sample::select(vec!["https", "http", "HTTPS", "ws", "ftp"]);
     let user = prop::sample::select(vec!["", "", "", "", "a.example@", "u:p@"]);
     let host = prop::sample::select(vec![
-        "a.example", "b.a.example", "example", "A.EXAMPLE.", "a.example..", "localhost", "127.1", "0x7f.1", "0177.0.0.1", "2130706433",
-        "[::1]", "[::ffff:7f00:1]", "metadata.google.internal", "x.internal", "2852039166", "169.254.169.254",
-        "BÜCHER.example", "b.xn--bcher-kva.example", ".a.example", "a%2eexample",
+        "a.example",
+        "b.a.example",
+        "example",
+        "A.EXAMPLE.",
+        "a.example..",
+        "localhost",
+        "127.1",
+        "0x7f.1",
+        "0177.0.0.1",
+        "2130706433",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "metadata.google.internal",
+        "x.internal",
+        "2852039166",
+        "169.254.169.254",
+        "BÜCHER.example",
+        "b.xn--bcher-kva.example",
+        ".a.example",
+        "a%2eexample",
     ]);
     let port = prop::sample::select(vec!["", ":8443", ":443", ":80", ":0"]);
     let hostile = prop::sample::select(vec![
-        "", "/..%2fa", "/a/..;/b", "/;x", "/%2e%2e/a", "/%252e", "/%25252525252e", "/a\\b", "/..", "/%00", "/%c0%ae", "/%u002e",
-        "/%ef%bc%8f", "/a;b", "/%62", "//", "/%zz", "?x=/a", "#/a",
+        "",
+        "/..%2fa",
+        "/a/..;/b",
+        "/;x",
+        "/%2e%2e/a",
+        "/%252e",
+        "/%25252525252e",
+        "/a\\b",
+        "/..",
+        "/%00",
+        "/%c0%ae",
+        "/%u002e",
+        "/%ef%bc%8f",
+        "/a;b",
+        "/%62",
+        "//",
+        "/%zz",
+        "?x=/a",
+        "#/a",
     ]);
     (scheme, user, host, port, path(), hostile)
         .prop_map(|(scheme, user, host, port, path, hostile)| format!("{scheme}://{user}{host}{port}{path}{hostile}"))

@@ -55,7 +55,8 @@ fn host_fits(wanted: &str, url: &Url) -> bool {
     };
     let Some(Host::Domain(found)) = url.host() else {
         // An address fits itself alone.
-        return !wanted.starts_with('*') && Host::parse(wanted).ok().as_ref() == url.host().map(|h| h.to_owned()).as_ref();
+        return !wanted.starts_with('*')
+            && Host::parse(wanted).ok().as_ref() == url.host().map(|h| h.to_owned()).as_ref();
     };
     let found = without_dot(found);
     if found.split('.').any(|label| label.is_empty()) {
@@ -66,7 +67,8 @@ fn host_fits(wanted: &str, url: &Url) -> bool {
         Some(below) => {
             let Ok(Host::Domain(below)) = Host::parse(below) else { return false };
             let below = without_dot(&below);
-            let (mut labels, mut suffix): (Vec<&str>, Vec<&str>) = (found.split('.').collect(), below.split('.').collect());
+            let (mut labels, mut suffix): (Vec<&str>, Vec<&str>) =
+                (found.split('.').collect(), below.split('.').collect());
             while let Some(last) = suffix.pop() {
                 if labels.pop() != Some(last) {
                     return false;
@@ -89,7 +91,9 @@ fn host_fits(wanted: &str, url: &Url) -> bool {
 fn port_fits(wanted: Option<&str>, url: &Url) -> bool {
     match wanted {
         Some("*") => url.port() != Some(0),
-        Some(number) => url.port_or_known_default().map(|port| port.to_string()) == Some(number.trim_start_matches('0').into()),
+        Some(number) => {
+            url.port_or_known_default().map(|port| port.to_string()) == Some(number.trim_start_matches('0').into())
+        }
         // The url crate leaves a scheme's own port out.
         None => url.port().is_none(),
     }
@@ -169,10 +173,8 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 
 /// Whether servers may read the segment otherwise than we do.
 fn is_ambiguous(part: &str) -> bool {
-    if let Some(at) = part.find(';') {
-        if ["", ".", ".."].contains(&&part[..at]) {
-            return true;
-        }
+    if part.split_once(';').is_some_and(|(name, _)| ["", ".", ".."].contains(&name)) {
+        return true;
     }
     let count = |text: &[u8]| text.iter().filter(|byte| b"/\\.\0".contains(byte)).count();
     let mut text = part.as_bytes().to_vec();
@@ -222,7 +224,8 @@ pub fn file_fits(rule: &str, path: &str) -> bool {
             return (0..=path.len()).any(|skip| fits(rest, &path[skip..]));
         }
         path.split_first().is_some_and(|(name, more)| {
-            (if first == "*" { !name.is_empty() } else { name_fits(first.as_bytes(), name.as_bytes()) }) && fits(rest, more)
+            (if first == "*" { !name.is_empty() } else { name_fits(first.as_bytes(), name.as_bytes()) })
+                && fits(rest, more)
         })
     }
     fn name_fits(rule: &[u8], name: &[u8]) -> bool {
