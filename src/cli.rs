@@ -11,6 +11,7 @@ mod launch;
 mod list;
 mod logs;
 mod person;
+mod plan;
 mod resume;
 mod reveal;
 mod run;
@@ -21,6 +22,7 @@ mod status;
 mod verify;
 
 use crate::diagnostic::{Diagnostic, Severity, draw};
+use crate::plan::permissions::Allowed;
 use crate::secret::Masker;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemars::JsonSchema;
@@ -90,6 +92,8 @@ enum Command {
     Discard(discard::DiscardArguments),
     /// Tell all mistakes of playbooks; runs nothing
     Check(CheckArguments),
+    /// Show what a playbook may do and would do, permissions first; runs nothing and asks for nothing
+    Plan(plan::PlanArguments),
     /// Print what is configured, and where it comes from
     Config(config::ConfigArguments),
     /// Keep a world up for several runs, and print where it listens
@@ -168,9 +172,32 @@ pub struct OperatorArguments {
     /// Takes the lock over from a run that is gone or has failed
     #[arg(long)]
     pub take_over: bool,
+    #[command(flatten)]
+    pub allow: AllowArguments,
     /// human (live on a terminal; the default), plain, or json (an event a line) [env: RUNBOOK_OUTPUT]
     #[arg(long, value_enum)]
     pub output: Option<OutputKind>,
+}
+
+/// What the operator permits besides.
+#[derive(Args)]
+pub struct AllowArguments {
+    /// Permits something for this run besides: `net:GET https://host/path`, `run:PROGRAM`, `env:NAME`, `read:PATH`,
+    /// `write:PATH` (paths are relative to the current folder); may be given several times
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+}
+
+impl AllowArguments {
+    /// The rules, with those that a run was given before.
+    fn parse(&self, before: &[String]) -> Result<Allowed, Exit> {
+        let folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+        let all: Vec<String> = before.iter().chain(&self.allow).cloned().collect();
+        Allowed::parse(&all, &folder).map_err(|faults| {
+            faults.iter().for_each(|fault| tell(&format!("error: {fault}")));
+            Exit::Mistakes
+        })
+    }
 }
 
 #[derive(Args)]
@@ -218,6 +245,8 @@ pub struct CheckArguments {
     /// Playbooks, and folders of playbooks
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    allow: AllowArguments,
     #[arg(long, value_enum, default_value = "human")]
     output: CheckOutput,
 }
@@ -282,6 +311,7 @@ fn program() -> i32 {
             with_config(&flags, |config| discard::discard(&arguments, config, &masker)) as i32
         }
         Command::Check(arguments) => check::check(&arguments) as i32,
+        Command::Plan(arguments) => plan::plan(&arguments, &masker) as i32,
         Command::Config(arguments) => config::show(&flags, &arguments, &masker) as i32,
         Command::World(arguments) => world(&arguments) as i32,
         Command::Schema { kind } => {

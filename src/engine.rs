@@ -23,7 +23,7 @@ use crate::event::{
     Failure, FailureKind, MeasuredInterval, RunEvent, RunFinished, RunOutcome, RunStarted, StepKey, StepOutcome,
 };
 use crate::ledger::{Ledger, Moment, Stop};
-use crate::plan::permissions::Grant;
+use crate::plan::permissions::{Allowed, Grant};
 use crate::plan::{Plan, Step, StepId, Work, duration};
 use crate::value::{Names, Value};
 use place::{Halt, Place};
@@ -51,8 +51,11 @@ pub struct Options {
     pub pace: f64,
     pub actor: String,
     pub world: Option<String>,
-    /// Inputs whose values whoever runs it has named for this run: of type `file`, they may be read.
-    pub named: Vec<String>,
+    /// What the operator permits for this run besides.
+    pub allowed: Allowed,
+    /// Inputs whose value is the operator's: a file among them may be read. What the playbook itself names is no wish of
+    /// the operator's, and for that it has `permissions.read`.
+    pub given: Vec<String>,
 }
 
 /// How a run is told to stop: first politely, then at once.
@@ -118,13 +121,13 @@ impl<'a> Engine<'a> {
             self.options.actor.clone(),
             self.hands.masker.clone(),
         );
-        let mut grant = Grant(vec![plan.permissions.clone()]);
+        let mut grant = self.grant(plan);
         let scope = Scope::file(&facts);
         for (name, value) in &inputs {
             let declared = plan.inputs.iter().find(|input| input.name == *name);
             // A path that the playbook itself names, by a default or a variable, needs `permissions.read` like any other.
             if declared.is_some_and(|input| input.kind == crate::playbook::document::InputType::File)
-                && self.options.named.contains(name)
+                && self.options.given.contains(name)
                 && let Json::String(path) = value.expose()
             {
                 grant = grant.with_readable(Path::new(path));
@@ -155,6 +158,7 @@ impl<'a> Engine<'a> {
             inputs: inputs.iter().map(|(name, value)| (name.clone(), value.shown())).collect(),
             lock: prepared.as_ref().ok().and_then(Clone::clone),
             round: place.round,
+            allowed: self.options.allowed.texts.iter().map(|text| facts.mask(text)).collect(),
         }));
         let ended = match prepared {
             Ok(_) => composite::run_sections(plan, &scope, &place).await,
@@ -180,6 +184,11 @@ impl<'a> Engine<'a> {
         let finished = self.summary(plan, outcome, outputs, clock.elapsed());
         self.emit(RunEvent::RunFinished(finished.clone()));
         finished
+    }
+
+    /// What a file may do by itself, with what the operator permits besides.
+    fn grant(&self, plan: &Plan) -> Grant {
+        Grant(vec![self.options.allowed.widen(&plan.permissions)])
     }
 
     /// Evaluates vars and the lock, in order, and takes the lock.

@@ -136,6 +136,8 @@ pub struct RunStarted {
     pub lock: Option<String>,
     /// 1-based.
     pub round: u32,
+    /// Rules that the operator permits for this run besides.
+    pub allowed: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -28,6 +28,8 @@ pub struct Call {
     pub custody: bool,
     /// Nothing of it may be legible in a record (`no_log`).
     pub private: bool,
+    /// The file that it runs: absolute, without symbolic links.
+    pub program: Option<String>,
 }
 
 /// Whether an effect may be started again when its outcome was not recorded.

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod playbook;
 pub mod query;
 pub mod report;
+pub mod review;
 pub mod secret;
 pub mod source;
 pub mod template;

@@ -25,8 +25,24 @@ use std::time::Duration;
 pub const INTERPRETER: u32 = 1;
 
 /// Headers that follow from the request, and with which a server could be led to see another one than was judged.
-pub const OUR_HEADERS: [&str; 8] =
+const OUR_HEADERS: [&str; 8] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "proxy-connection"];
+
+/// Headers by which servers take another method or path than those that were judged.
+const MISLEADING_HEADERS: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
+
+/// Why no playbook may give this header, if so.
+pub fn refused_header(name: &str) -> Option<String> {
+    // Servers that hand headers on as variables (CGI, WSGI) tell `_` from `-` no more.
+    let same = |other: &str| name.replace('_', "-").eq_ignore_ascii_case(other);
+    if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
+        return Some(format!("the header `{name}` follows from the request and cannot be given"));
+    }
+    MISLEADING_HEADERS.iter().any(|other| same(other)).then(|| {
+        format!("the header `{name}` makes servers do another request than the one that is judged by `permissions.net`")
+    })
+}
 
 /// A playbook's or module's step; unique within its file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -99,6 +99,11 @@ impl Template {
         }
     }
 
+    /// The tree as it was written.
+    pub fn written(&self) -> Json {
+        self.node.written()
+    }
+
     pub fn reads(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         self.node.each(&mut String::new(), &mut |pointer, compiled| reads.extend(reads_of(pointer, compiled)));
@@ -228,6 +233,15 @@ impl Node {
                     pointer.truncate(length);
                 }
             }
+        }
+    }
+
+    fn written(&self) -> Json {
+        match self {
+            Node::Literal(value) => value.expose().clone(),
+            Node::Text(compiled) => Json::String(compiled.text().to_string()),
+            Node::List(items) => items.iter().map(Node::written).collect(),
+            Node::Map(entries) => entries.iter().map(|(key, item)| (key.clone(), item.written())).collect(),
         }
     }
 

@@ -20,6 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("journal", &["source", "digest", "ledger", "event", "plan", "value", "secret"]),
     ("engine", &["action", "event", "ledger", "plan", "playbook", "query", "template", "source", "secret", "value"]),
     ("report", &["event", "plan", "diagnostic", "source", "secret", "value"]),
+    ("review", &["plan", "playbook", "template", "diagnostic", "source", "secret", "value"]),
     ("world", &["action", "diagnostic", "playbook", "query", "source", "plan", "value"]),
 ];
 

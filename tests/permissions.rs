@@ -367,6 +367,150 @@ fn a_module_may_do_no_more_than_its_caller() {
     assert!(ran.stdout.contains("of this module and of each playbook that calls it"), "{}", ran.stdout);
 }
 
+/// Warnings and errors of `check`, as `code permission`.
+fn told(folder: &Folder) -> Vec<String> {
+    let ran = folder.program().args(["check", "test.yaml", "--output", "json"]).ran();
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.shown()));
+    let mut lines = Vec::new();
+    for found in told["diagnostics"].as_array().unwrap() {
+        let (code, message) = (found["code"].as_str().unwrap(), found["message"].as_str().unwrap());
+        match code {
+            "unused-permission" => lines.push(message.split('`').nth(1).unwrap().to_string()),
+            "wider-permission" => {
+                lines.extend(found["notes"][0].as_str().unwrap().lines().skip(1).map(|line| format!("beyond {line}")));
+            }
+            code => lines.push(format!("{code}: {message}")),
+        }
+    }
+    lines
+}
+
+#[test]
+fn what_nothing_needs_is_told() {
+    let get = r#"{http: {url: "https://a.example/x"}}"#;
+    let put = r#"{http: {method: PUT, url: "https://a.example/x", file: data/x.txt}}"#;
+    let open = r#"{http: {method: PUT, url: "https://a.example/x", file: "data/{{ run.id }}"}}"#;
+    let tls = r#"{http: {url: "https://a.example/x", tls: {ca: ca.pem}}}"#;
+    let via = r#"{http: {url: "https://a.example/x", redirects: 1}}"#;
+    let gh = "{exec: {argv: [gh], env: {GH_TOKEN: x}}}";
+    for (permissions, step, unused) in [
+        // A rule for another method, host, port or scheme is needed by nothing.
+        ("net: [https://a.example/**]", get, vec![]),
+        ("net: [https://a.example/**, PUT https://a.example/**]", get, vec!["PUT https://a.example/**"]),
+        ("net: [\"*.example\", \"*.a.example\", \"a.example:8443\"]", get, vec!["*.a.example", "a.example:8443"]),
+        ("net: [a.example, \"http://a.example\"]", get, vec!["http://a.example"]),
+        ("net: [a.example private]", get, vec![]),
+        // Where it may be redirected to nobody knows beforehand.
+        ("net: [a.example, b.example]", via, vec![]),
+        ("net: [a.example], run: [gh], env: [\"GH_*\"], read: [x], write: [y]", get, vec!["gh", "GH_*", "x", "y"]),
+        // What programs read and write is theirs to know.
+        (
+            "net: [a.example], run: [gh, git], env: [\"*_TOKEN\", HOME], read: [x], write: [y]",
+            gh,
+            vec!["a.example", "git", "HOME"],
+        ),
+        (
+            "net: [a.example], read: [data/*, data/x.txt, other/**], write: [data/x.txt]",
+            put,
+            vec!["other/**", "data/x.txt"],
+        ),
+        ("net: [a.example], read: [\"**\", \"*\"]", put, vec!["*"]),
+        ("net: [a.example], read: [data/**, other/**]", open, vec![]),
+        ("net: [a.example], read: [\"*.pem\", \"*.key\"]", tls, vec!["*.key"]),
+        // It may be reached by a link.
+        ("net: [a.example], read: [elsewhere/**]", put, vec![]),
+    ] {
+        let folder =
+            Folder::with(&format!("runbook: 1\nname: test\npermissions: {{{permissions}}}\nsteps:\n- {step}\n"));
+        assert_eq!(told(&folder), unused, "{permissions} {step}");
+    }
+}
+
+#[test]
+fn no_module_is_wider_than_any_of_its_callers() {
+    // What the caller permits, what the module does, what is beyond.
+    for (own, theirs, beyond) in [
+        // Written otherwise, and the same.
+        ("net: [\"GET,PUT https://A.example.:443/**\"]", "net: [\"PUT,GET https://a.example\"]", vec![]),
+        ("net: [\"https://bücher.example/%61\"]", "net: [\"https://xn--bcher-kva.example:443/a\"]", vec![]),
+        ("env: [\"A*\"]", "env: [\"A**\", \"AB*C\"]", vec![]),
+        ("read: [./data/**]", "read: [data//**, data/./x/*, data/x/../y]", vec![]),
+        ("write: [\"**\"]", "write: [\"a/?/*.txt\"]", vec![]),
+        // Wildcards.
+        ("net: [\"*.example\"]", "net: [\"*.a.example\"]", vec![]),
+        ("net: [\"*.a.example\"]", "net: [\"*.example\"]", vec!["net: \"*.example\""]),
+        ("net: [\"*.internal\"]", "net: [\"metadata.google.internal\"]", vec!["net: \"metadata.google.internal\""]),
+        ("net: [\"a.example/*\"]", "net: [\"a.example/**\"]", vec!["net: \"a.example/**\""]),
+        ("net: [\"a.example/a/*/c\"]", "net: [\"a.example/a/*\"]", vec!["net: \"a.example/a/*\""]),
+        ("net: [\"a.example:443\"]", "net: [\"a.example:*\"]", vec!["net: \"a.example:*\""]),
+        ("net: [\"https://a.example\"]", "net: [\"http://a.example\"]", vec!["net: \"http://a.example\""]),
+        ("net: [\"GET a.example\"]", "net: [\"a.example\"]", vec!["net: \"a.example\""]),
+        // Each alone covers none of it, and that is told: the two together are not thought of as one.
+        (
+            "net: [\"GET a.example\", \"PUT a.example\"]",
+            "net: [\"GET,PUT a.example\"]",
+            vec!["net: \"GET,PUT a.example\""],
+        ),
+        ("net: [\"a.example\"]", "net: [\"a.example private\"]", vec!["net: \"a.example private\""]),
+        ("net: [\"a.example private\"]", "net: [\"a.example/x\"]", vec![]),
+        ("env: [\"AWS_*\"]", "env: [\"A*\", \"*\", AWS]", vec!["env: A*", "env: *", "env: AWS"]),
+        ("run: [gh]", "run: [/usr/bin/gh]", vec!["run: /usr/bin/gh"]),
+        ("read: [\"data/*\"]", "read: [\"data/**\"]", vec!["read: FOLDER/data/**"]),
+        ("read: [\"data/?\"]", "read: [\"data/*\"]", vec!["read: FOLDER/data/*"]),
+        (
+            "read: [\"data/**\"]",
+            "read: [\"data/../x\", \"data*/x\", /data/x]",
+            vec!["read: FOLDER/x", "read: FOLDER/data*/x", "read: /data/x"],
+        ),
+        ("read: [\"**\"]", "write: [x]", vec!["write: FOLDER/x"]),
+    ] {
+        let folder = Folder::new();
+        let book = |name: &str, permissions: &str, next: &str| {
+            format!("runbook: 1\nname: {name}\npermissions: {{{permissions}}}\nsteps:\n- {{id: {name}, {next}}}\n")
+        };
+        // Three deep: the first that is too narrow tells it.
+        folder.file("test.yaml", &book("test", own, "use: one.yaml"));
+        folder.file("one.yaml", &book("one", own, "use: two.yaml"));
+        folder.file("two.yaml", &book("two", theirs, "use: three.yaml"));
+        folder.file("three.yaml", &book("three", theirs, "wait: 1s"));
+        let here = folder.path().canonicalize().unwrap().display().to_string();
+        let told: Vec<String> = told(&folder)
+            .into_iter()
+            .filter_map(|line| Some(line.strip_prefix("beyond ")?.replace(&here, "FOLDER")))
+            .collect();
+        assert_eq!(told, beyond, "{own} {theirs}");
+    }
+}
+
+#[test]
+fn a_variant_has_no_permissions_of_its_own() {
+    let folder = Folder::with("runbook: 1\nname: test\nextends: base.yaml\nset: {n: x}\npermissions: {run: [gh]}\n");
+    folder.file("base.yaml", "runbook: 1\nname: base\ninputs: {n: {type: string}}\nsteps:\n- {assert: [n]}\n");
+    let told = told(&folder);
+    assert!(told.iter().any(|line| line.contains("permissions")), "{told:?}");
+    folder.check().exits(2);
+}
+
+#[test]
+fn no_header_makes_another_request_of_it() {
+    let server = echoing();
+    for name in [
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "X-Method-Override",
+        "X_HTTP_METHOD_OVERRIDE",
+        "X-Original-URL",
+        "X-Rewrite-Url",
+    ] {
+        let action = format!("http: {{url: \"{{{{ there }}}}/a\", headers: {{{name}: DELETE}}}}");
+        one(&server, "{net: [\"GET http://SERVER/a\"]}", &action)
+            .run(&[])
+            .exits(2)
+            .shows("makes servers do another request");
+    }
+    assert!(server.requests().is_empty());
+}
+
 #[test]
 fn playbooks_and_schemas_lie_below_the_folder() {
     let folder = Folder::new();

@@ -8,6 +8,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+pub use program::file_of;
 pub(crate) use start::as_born;
 
 use super::{ActionError, Hands, Leave, Output, Sent};

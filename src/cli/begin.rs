@@ -64,6 +64,8 @@ pub struct New<'a> {
     pub tags: &'a [String],
     pub until: Option<&'a String>,
     pub take_over: bool,
+    /// What the operator permits besides.
+    pub allowed: &'a [String],
 }
 
 /// Begins a new run.
@@ -114,6 +116,7 @@ fn write_first(
         inputs,
         tags: new.tags.to_vec(),
         until: new.until.cloned(),
+        allowed: new.allowed.to_vec(),
     };
     let now = SystemTime::now();
     journal.note(now, &Record::RunStarted(run.clone()));
@@ -201,6 +204,8 @@ pub struct Again<'a> {
     /// It goes on with the playbook as it is now, so that is kept, too.
     pub current: bool,
     pub take_over: bool,
+    /// All that the operator permits besides, now and before.
+    pub allowed: &'a [String],
 }
 
 /// Goes on with a run.
@@ -231,7 +236,9 @@ pub fn go_on(
         world: again.world.clone(),
         inputs,
         playbook: playbook.clone(),
+        allowed: again.allowed.iter().filter(|text| !history.run.allowed.contains(text)).cloned().collect(),
     };
+    history.run.allowed.extend(resumed.allowed.iter().cloned());
     if let Some(playbook) = playbook {
         history.playbook = playbook;
     }

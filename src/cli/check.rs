@@ -2,6 +2,8 @@
 
 use super::{CheckArguments, CheckOutput, Exit};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::plan::check::check_allowing;
+use crate::playbook::Texts;
 use crate::source::Part;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -16,13 +18,17 @@ pub fn check(arguments: &CheckArguments) -> Exit {
             files.push(path.clone());
         }
     }
+    let allowed = match arguments.allow.parse(&[]) {
+        Ok(allowed) => allowed,
+        Err(exit) => return exit,
+    };
     files.sort();
     if files.is_empty() {
         super::tell("error: there is no playbook here (a YAML file that says `runbook: 1`)");
         return Exit::Mistakes;
     }
     for file in &files {
-        match crate::plan::check::check(file) {
+        match check_allowing(file, &Texts::disk(), &allowed) {
             Ok(checked) => found.extend(checked.warnings),
             Err(mistakes) => found.extend(mistakes),
         }

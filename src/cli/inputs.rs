@@ -14,6 +14,7 @@ pub use provenance::From;
 use super::Exit;
 use super::person::Terminal;
 use crate::plan::inputs::from_text;
+use crate::plan::permissions::Grant;
 use crate::plan::{Input, Plan};
 use crate::playbook::document::InputType;
 use crate::secret::{Masker, Origin};
@@ -80,6 +81,22 @@ struct Missing<'p> {
     why: Option<String>,
 }
 
+/// The public inputs that the operator gives, judged; nobody is asked for what is missing, and no source is looked at.
+pub fn public_given(plan: &Plan, given: Given<'_>, masker: &Masker) -> Result<Vec<(String, Json)>, Unresolved> {
+    let mut faults = Vec::new();
+    let gathered = gather(plan, given, masker, &mut faults);
+    let mut public = Vec::new();
+    for input in &plan.inputs {
+        let Some((json, _)) = gathered.values.get(&input.name) else { continue };
+        match judged(input, json, masker) {
+            Ok(json) if input.kind != InputType::Secret => public.push((input.name.clone(), json)),
+            Ok(_) => {}
+            Err(fault) => faults.push(told(input, &fault)),
+        }
+    }
+    if faults.is_empty() { Ok(public) } else { Err(Unresolved::Faults(faults)) }
+}
+
 /// Every input's value, or every fault.
 pub fn resolve(
     plan: &Plan,
@@ -98,8 +115,9 @@ pub fn resolve(
     }
     let mut found = Found::new();
     let mut missing = Vec::new();
+    let leave = given.leave(plan);
     for input in &plan.inputs {
-        match value_of(plan, input, &gathered, world, &known, masker) {
+        match value_of(&leave, input, &gathered, world, &known, masker) {
             Ok(Some((json, from))) => {
                 if input.kind != InputType::Secret {
                     known.insert(input.name.clone(), json.clone());
@@ -191,7 +209,7 @@ fn described(input: &Input) -> String {
 
 /// From wherever it comes without asking a person; `None` where it comes from nowhere.
 fn value_of(
-    plan: &Plan,
+    leave: &Grant,
     input: &Input,
     gathered: &Gathered,
     world: Option<&World>,
@@ -215,12 +233,12 @@ fn value_of(
         return Ok(Some((json, From::Env { name: name.clone() })));
     }
     if let Some(argv) = &input.command {
-        let json = from_command(plan, input, argv, masker)?;
+        let json = from_command(leave, input, argv, masker)?;
         return Ok(Some((json, From::Command { program: argv[0].clone() })));
     }
     if let Some(file) = &input.file {
         let path = input.place.source.folder().join(file);
-        match from_file(plan, input, &path, file, masker)? {
+        match from_file(leave, input, &path, file, masker)? {
             Some(json) => return Ok(Some((json, From::File { path }))),
             None if input.default.is_some() => {}
             None => return Err(format!("the file `{file}` cannot be read: there is no such file")),

@@ -9,6 +9,7 @@ use crate::event::{RunEvent, RunFinished, RunOutcome};
 use crate::journal::local::Local;
 use crate::ledger::{Ledger, Transient};
 use crate::plan::Plan;
+use crate::plan::permissions::Allowed;
 use crate::report::{Human, Json, Out, Reporter};
 use crate::secret::Masker;
 use crate::world::World;
@@ -32,6 +33,7 @@ pub struct Launch<'a> {
     pub masker: &'a Masker,
     /// What shows that the run is live.
     pub life: Option<RawFd>,
+    pub allowed: Allowed,
 }
 
 /// Makes the ledger of a run, given who answers in it.
@@ -55,8 +57,8 @@ impl Launch<'_> {
     }
 
     async fn perform(self, remember: Option<Remember<'_>>, run: String) -> Exit {
-        let named = self.inputs.iter().filter(|input| input.from.is_named_for_the_run());
-        let named = named.map(|input| input.name.clone()).collect();
+        let given = self.inputs.iter().filter(|input| input.from.is_named_for_the_run());
+        let given = given.map(|input| input.name.clone()).collect();
         let inputs: Vec<_> = self.inputs.into_iter().map(|input| (input.name, input.value)).collect();
         let public = inputs.iter().filter(|(_, value)| !value.is_secret());
         let operator = Operator {
@@ -83,7 +85,8 @@ impl Launch<'_> {
             pace: self.world.as_ref().map_or(1.0, |world| world.pace()),
             actor: self.actor,
             world: self.world.as_ref().map(|world| world.address().to_string()),
-            named,
+            allowed: self.allowed,
+            given,
         };
         let reporter = RefCell::new(reporter(self.output, self.masker));
         let signals = super::signals::listen();

@@ -15,7 +15,8 @@ use crate::journal::host::{Host, lives};
 use crate::journal::look;
 use crate::journal::record::{Playbook, Record};
 use crate::journal::writer::{Journal, OpenError};
-use crate::plan::check::{Checked, check, check_texts};
+use crate::plan::check::{Checked, check_allowing};
+use crate::plan::permissions::Allowed;
 use crate::playbook::{Recording, Texts};
 use crate::secret::Masker;
 use crate::world::World;
@@ -53,7 +54,8 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         return Ok(Exit::Passed);
     }
     let world = world(arguments, &history)?;
-    let checked = playbook(arguments, &history, &folder)?;
+    let allowed = arguments.operator.allow.parse(&history.run.allowed)?;
+    let checked = playbook(arguments, &history, &folder, &allowed)?;
     let plan = checked.plan.clone();
     let words = Words::new(arguments.redo.clone(), arguments.done.clone(), arguments.abandon);
     let named = arguments.redo.iter().map(|id| ("--redo", id)).chain(arguments.done.iter().map(|id| ("--done", id)));
@@ -73,7 +75,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         begin::recorded_inputs(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
     let captured =
         begin::captured(&history, &vault, masker).map_err(|error| refuse(Exit::Failed, &masker.mask(&error)))?;
-    let given = Given { set: &arguments.set, files: &arguments.inputs };
+    let given = Given { set: &arguments.set, files: &arguments.inputs, allowed: &allowed };
     let inputs = resolve_again(&plan, &recorded, &captured, &given, world.as_deref(), masker)
         .map_err(|unresolved| unresolved.tell(masker))?;
     attest(&plan, &arguments.operator, world.as_deref())?;
@@ -86,6 +88,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         recorded: &recorded,
         current: arguments.with_current_playbook,
         take_over: arguments.operator.take_over,
+        allowed: &allowed.texts,
     };
     let (tags, until) = (history.run.tags.clone(), history.run.until.clone());
     let begun = begin::go_on(&again, &state, &folder, journal, history, vault, masker)
@@ -103,6 +106,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         world: world.clone(),
         masker,
         life: Some(begun.journal.life()),
+        allowed: allowed.clone(),
     };
     let exit = launch.go(Some(Box::new(|person| begun.with(person, masker))), run);
     Ok(super::run::keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))
@@ -185,14 +189,19 @@ fn world(arguments: &ResumeArguments, history: &History) -> Result<Option<Rc<Wor
 }
 
 /// The plan that the run goes on with: the one it was begun with, or that of today.
-fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) -> Result<Checked, Exit> {
+fn playbook(
+    arguments: &ResumeArguments,
+    history: &History,
+    folder: &RunFolder,
+    allowed: &Allowed,
+) -> Result<Checked, Exit> {
     let mistakes = |found: Vec<crate::diagnostic::Diagnostic>| {
         super::tell_mistakes(&found);
         Exit::Mistakes
     };
     let path = PathBuf::from(&history.playbook.path);
     let texts = kept_texts(&history.playbook, folder).map_err(|error| refuse(Exit::Failed, &error))?;
-    let kept = check_texts(&path, &texts).map_err(mistakes)?;
+    let kept = check_allowing(&path, &texts, allowed).map_err(mistakes)?;
     if kept.digest != history.playbook.digest {
         let text = format!(
             "this runbook ({}) would walk the playbook otherwise than the one that began the run ({})\n\
@@ -206,7 +215,7 @@ fn playbook(arguments: &ResumeArguments, history: &History, folder: &RunFolder) 
     if !arguments.with_current_playbook {
         return Ok(kept);
     }
-    let current = check(&path).map_err(mistakes)?;
+    let current = check_allowing(&path, &Texts::disk(), allowed).map_err(mistakes)?;
     let changed = crate::plan::same::differences(&kept.plan, &current.plan, &history.passed());
     if changed.is_empty() {
         return Ok(current);

@@ -7,6 +7,8 @@ use super::launch::{Launch, Remember, attest, unknown_step};
 use super::person::Words;
 use super::{Exit, RunArguments};
 use crate::diagnostic::{Severity, one_line};
+use crate::plan::check::check_allowing;
+use crate::playbook::Texts;
 use crate::secret::Masker;
 use crate::world::World;
 use std::path::Path;
@@ -17,7 +19,8 @@ pub fn run(arguments: &RunArguments, config: &Config, masker: &Masker) -> Exit {
 }
 
 fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<Exit, Exit> {
-    let checked = crate::plan::check::check(&arguments.playbook).map_err(|found| {
+    let allowed = arguments.operator.allow.parse(&[])?;
+    let checked = check_allowing(&arguments.playbook, &Texts::disk(), &allowed).map_err(|found| {
         super::tell_mistakes(&found);
         Exit::Mistakes
     })?;
@@ -43,7 +46,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
     }
     let world = arguments.world.as_deref().map(World::open).transpose();
     let world = world.map_err(|error| super::tell_world_error(&error))?.map(Rc::new);
-    let given = Given { set: &arguments.set, files: &arguments.inputs };
+    let given = Given { set: &arguments.set, files: &arguments.inputs, allowed: &allowed };
     let inputs = resolve(&plan, &given, world.as_deref(), masker).map_err(|unresolved| unresolved.tell(masker))?;
     if !arguments.dry_run {
         attest(&plan, &arguments.operator, world.as_deref())?;
@@ -57,6 +60,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         tags: &arguments.tags,
         until: arguments.until.as_ref(),
         take_over: arguments.operator.take_over,
+        allowed: &allowed.texts,
     };
     // A rehearsal without effects has nothing to remember.
     let journalled = !arguments.dry_run && !arguments.no_journal;
@@ -89,6 +93,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         world: world.clone(),
         masker,
         life,
+        allowed: allowed.clone(),
     };
     let exit = launch.go(remember, run);
     Ok(keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))

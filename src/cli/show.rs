@@ -11,7 +11,8 @@ use crate::journal::record::{Playbook, Record};
 use crate::journal::replay::{Face, Replay};
 use crate::journal::tail::{Cut, Tail};
 use crate::journal::writer::is_live;
-use crate::plan::check::check_texts;
+use crate::plan::check::check_allowing;
+use crate::plan::permissions::Allowed;
 use crate::report::{Human, Json, Reporter};
 use crate::secret::Masker;
 use crate::source::Source;
@@ -135,12 +136,16 @@ impl Watch {
                     Record::RunFinished(finished) => finished.lock.clone(),
                     _ => None,
                 });
-                self.replay = Some(Replay::new(face(&run.playbook, &self.folder), locks.into_iter().next()));
+                self.replay = Some(Replay::new(
+                    face(&run.playbook, &self.folder, &self.allowed(index)),
+                    locks.into_iter().next(),
+                ));
             }
             Record::RunResumed(resumed) => {
                 self.ended = false;
+                let allowed = self.allowed(index);
                 if let (Some(playbook), Some(replay)) = (&resumed.playbook, &mut self.replay) {
-                    replay.face = face(playbook, &self.folder);
+                    replay.face = face(playbook, &self.folder, &allowed);
                 }
             }
             Record::RunFinished(_) => self.ended = true,
@@ -152,6 +157,16 @@ impl Watch {
         if let Some(event) = event {
             self.reporter.tell_at(&event, *at);
         }
+    }
+
+    /// What the operator had permitted by then; as far as it can be read.
+    fn allowed(&self, index: usize) -> Allowed {
+        let texts = self.records[..=index].iter().flat_map(|(_, record)| match record {
+            Record::RunStarted(run) => run.allowed.clone(),
+            Record::RunResumed(resumed) => resumed.allowed.clone(),
+            _ => Vec::new(),
+        });
+        Allowed::parse(&texts.collect::<Vec<_>>(), Path::new("/")).unwrap_or_default()
     }
 
     /// The run has not ended: whether anybody is at it.
@@ -177,14 +192,14 @@ impl Watch {
 }
 
 /// What the run's own copy of its playbook tells; where it can no longer be read, failures are told without excerpts.
-fn face(playbook: &Playbook, folder: &RunFolder) -> Face {
+fn face(playbook: &Playbook, folder: &RunFolder, allowed: &Allowed) -> Face {
     let mut face = Face::default();
     for file in &playbook.files {
         let path = Path::new(&file.path);
         face.sources.insert(path.to_path_buf(), Source::new(path, String::new(), |_| std::collections::HashMap::new()));
     }
     let kept = kept_texts(playbook, folder).ok();
-    let checked = kept.and_then(|texts| check_texts(Path::new(&playbook.path), &texts).ok());
+    let checked = kept.and_then(|texts| check_allowing(Path::new(&playbook.path), &texts, allowed).ok());
     if let Some(checked) = checked {
         face.title.clone_from(&checked.plan.title);
         face.steps = checked.plan.steps.len();

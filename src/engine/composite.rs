@@ -64,9 +64,8 @@ pub async fn run_module(
     scope: &Scope<'_>,
     here: &Place<'_>,
 ) -> Result<Attempted, Halt> {
-    let mut grant = here.grant.clone();
-    grant.0.push(plan.permissions.clone());
-    let mut place = Place { plan, grant, outermost: false, ..here.within(here.key.clone()) };
+    // Of the module alone: what it is given to read it may read where its callers may.
+    let mut own = here.engine.grant(plan);
     let inner = Scope::file(here.facts);
     for input in &plan.inputs {
         let value = match given.iter().find(|(name, _)| *name == input.name) {
@@ -93,10 +92,13 @@ pub async fn run_module(
             && let Json::String(path) = value.expose()
             && here.grant.read(Path::new(path)).is_ok()
         {
-            place.grant = place.grant.with_readable(Path::new(path));
+            own = own.with_readable(Path::new(path));
         }
         inner.define(&input.name, value);
     }
+    let mut grant = here.grant.clone();
+    grant.0.append(&mut own.0);
+    let place = Place { plan, grant, outermost: false, ..here.within(here.key.clone()) };
     match set_vars(&plan.vars, &inner, &place).await {
         Ok(()) => {}
         Err(Halt::Failed(_, failure)) => {

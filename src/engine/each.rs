@@ -79,7 +79,8 @@ async fn list(each: &Loop, scope: &Scope<'_>, here: &Place<'_>) -> Result<Result
     }
     let key = here.key.aside(LIST);
     let attempt = here.engine.ledger.first_attempt(&key, here.round);
-    let call = Call { key, attempt, policy: Policy::Read, outside: false, custody: false, private: false };
+    let call =
+        Call { key, attempt, policy: Policy::Read, outside: false, custody: false, private: false, program: None };
     let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
         Box::pin(async {
             match evaluate(&each.over, scope) {

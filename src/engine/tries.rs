@@ -234,6 +234,7 @@ async fn act(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> R
         outside: sends(step),
         custody: step.effect != Effect::Read && step.capture.iter().any(|capture| capture.secret.is_some()),
         private: step.no_log,
+        program: program_of(step, scope, here),
     };
     let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
         Box::pin(attempt(step, scope, here, &here.cancel))
@@ -260,6 +261,20 @@ async fn act(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) -> R
         }
         Err(stop) => Ok(now(Attempted::Failed(Missed::unsent(stopped(stop, step, here)?)))),
     }
+}
+
+/// Which file a step runs, for the record: what a bare name stands for depends on PATH, and that on who runs it.
+fn program_of(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Option<String> {
+    let Work::Exec(exec) = &step.work else { return None };
+    let name = match (&exec.script, exec.argv.first()) {
+        (Some(_), _) => "bash".to_string(),
+        (None, Some(argv0)) => {
+            argv0.render_text(scope).ok().filter(|name| !name.is_secret())?.expose_text().to_string()
+        }
+        (None, None) => return None,
+    };
+    let file = crate::action::exec::file_of(&name, here.hands().stand_ins.as_ref())?;
+    Some(file.display().to_string())
 }
 
 /// The failure of a step that the ledger would not have; the end of the run where it can no longer be remembered.

@@ -18,7 +18,15 @@ pub async fn set_vars(vars: &[(String, Setting)], scope: &Scope<'_>, here: &Plac
     let key = here.key.aside("vars");
     let ledger = here.engine.ledger;
     let attempt = ledger.first_attempt(&key, here.round);
-    let call = Call { key: key.clone(), attempt, policy: Policy::Read, outside: false, custody: false, private: false };
+    let call = Call {
+        key: key.clone(),
+        attempt,
+        policy: Policy::Read,
+        outside: false,
+        custody: false,
+        private: false,
+        program: None,
+    };
     let effect = Box::new(|| -> Pin<Box<dyn Future<Output = Attempted> + '_>> {
         Box::pin(async {
             let mut public = Vec::new();

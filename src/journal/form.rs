@@ -161,6 +161,7 @@ pub fn attempt(attempted: &Attempted, started: SystemTime, took: Duration) -> At
         step: String::new(),
         attempt: 0,
         policy: crate::ledger::Policy::Read,
+        program: None,
         outcome: AttemptOutcome::Passed,
         started: show_moment(started),
         took_us: micros(took),

@@ -39,6 +39,8 @@ pub struct History {
     /// The round was interrupted: it goes on no more.
     interrupted: bool,
     told: HashSet<String>,
+    /// The files that it ran, in the order in which they came up first: absolute, without symbolic links.
+    pub programs: Vec<String>,
 }
 
 /// An attempt as it is recorded.
@@ -107,6 +109,13 @@ impl History {
             interrupted: false,
             finished: HashMap::new(),
             told: HashSet::new(),
+            programs: Vec::new(),
+        }
+    }
+
+    fn runs(&mut self, program: Option<&String>) {
+        if let Some(program) = program.filter(|program| !self.programs.contains(program)) {
+            self.programs.push(program.clone());
         }
     }
 
@@ -149,8 +158,10 @@ impl History {
                 if let Some(playbook) = &resumed.playbook {
                     self.playbook = playbook.clone();
                 }
+                self.run.allowed.extend(resumed.allowed.iter().cloned());
             }
             Record::AttemptStarted(started) => {
+                self.runs(started.program.as_ref());
                 let key = form::key(&started.step, started.attempt);
                 self.know(&started.step, started.attempt);
                 let past = Past { round: self.round, policy: started.policy, finished: None };
@@ -163,7 +174,10 @@ impl History {
                 }
                 self.attempts.insert(key, past);
             }
-            Record::AttemptFinished(finished) => self.finish(at, finished)?,
+            Record::AttemptFinished(finished) => {
+                self.runs(finished.program.as_ref());
+                self.finish(at, finished)?;
+            }
             Record::Decision(decision) => {
                 let key = form::key(&decision.step, decision.attempt);
                 // A word on an unknown outcome is about an attempt that is known already.

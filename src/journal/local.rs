@@ -148,6 +148,7 @@ impl<P> Local<P> {
         finished.step = call.key.to_string();
         finished.attempt = call.attempt;
         finished.policy = call.policy;
+        finished.program.clone_from(&call.program);
         let (captures, output) = form::values(&done.attempted);
         finished.captures = self.keep_all(&key, captures, call.private)?;
         finished.output = output.map(|output| self.keep(&key, OUTPUT, output, call.private)).transpose()?;
@@ -249,7 +250,12 @@ impl<P: Person> Ledger for Local<P> {
             self.prove().map_err(Stop::Unproven)?;
         }
         if call.policy != Policy::Read {
-            let intent = AttemptStarted { step: call.key.to_string(), attempt: call.attempt, policy: call.policy };
+            let intent = AttemptStarted {
+                step: call.key.to_string(),
+                attempt: call.attempt,
+                policy: call.policy,
+                program: call.program.clone(),
+            };
             self.journal.note(SystemTime::now(), &Record::AttemptStarted(intent));
             self.journal.make_room().and_then(|()| self.journal.sync()).map_err(|reason| self.lose(reason))?;
         } else if call.outside {

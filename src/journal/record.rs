@@ -128,6 +128,9 @@ pub struct RunStarted {
     /// The step after which the run stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// What the operator permits besides, e.g. `net:GET https://example.com/**`; paths are absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
 }
 
 /// The playbook that a run runs: copies of its files, in the run's folder.
@@ -196,6 +199,9 @@ pub struct RunResumed {
     /// Where it goes on with the playbook as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub playbook: Option<Playbook>,
+    /// What the operator permits from here on, besides what was permitted before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed: Vec<String>,
 }
 
 /// Which step, and how it is shown.
@@ -222,6 +228,9 @@ pub struct AttemptStarted {
     pub attempt: u32,
     /// Whether it may be made again when its outcome is not recorded.
     pub policy: Policy,
+    /// The file that it runs: absolute, without symbolic links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// What one attempt came to, with what it captured.
@@ -233,6 +242,9 @@ pub struct AttemptFinished {
     pub attempt: u32,
     /// Whether it could have been made again.
     pub policy: Policy,
+    /// The file that it ran: absolute, without symbolic links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// How it ended.
     pub outcome: AttemptOutcome,
     /// RFC 3339, UTC, to the microsecond.

@@ -51,7 +51,11 @@ impl Replay {
             Record::RunResumed(resumed) => {
                 let text = format!("resumed by {}, round {}", resumed.actor, resumed.round);
                 let with = if resumed.playbook.is_some() { ", with the playbook as it was by then" } else { "" };
-                return noted("resumed", Some(&resumed.actor), text + with);
+                let more = match resumed.allowed.as_slice() {
+                    [] => String::new(),
+                    allowed => format!("; from here on also permitted: {}", allowed.join(", ")),
+                };
+                return noted("resumed", Some(&resumed.actor), text + with + &more);
             }
             Record::CustodyProven { keeper } => {
                 let text = format!("custody proven: what is captured can be kept (key wrapped by {keeper})");
@@ -123,6 +127,7 @@ impl Replay {
             inputs: run.inputs.iter().map(shown).collect(),
             lock: self.lock.clone(),
             round: 1,
+            allowed: run.allowed.clone(),
         }
     }
 

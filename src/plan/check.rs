@@ -9,9 +9,10 @@ mod header;
 mod ids;
 mod modules;
 mod names;
+mod permitted;
 mod steps;
 
-use super::permissions::Permissions;
+use super::permissions::{Allowed, Permissions};
 use super::{Plan, StepId};
 use crate::diagnostic::{Diagnostic, Severity, nearest};
 use crate::playbook::{Loaded, Recording, Texts, load_for};
@@ -55,11 +56,23 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
 /// # Errors
 /// As [`check`].
 pub fn check_texts(path: &Path, texts: &Texts) -> Result<Checked, Vec<Diagnostic>> {
+    check_allowing(path, texts, &Allowed::default())
+}
+
+/// As [`check_texts`], where an operator permits something besides for one run.
+///
+/// The plan is the same, and so is its digest: what a playbook means does not depend on who runs it, and a run that is
+/// given more leave when it is resumed goes on with the plan that it was begun with. The leave is the run's, and is
+/// recorded with it.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_allowing(path: &Path, texts: &Texts, allowed: &Allowed) -> Result<Checked, Vec<Diagnostic>> {
     let loaded = load_for(path, None, texts)?;
     let entry = loaded.entry.path.clone();
     let large = loaded.source.text.len() > LARGE;
     give_back(large);
-    let mut shelf = Shelf::default();
+    let mut shelf = Shelf { allowed: Arc::new(allowed.permissions.clone()), ..Shelf::default() };
     let (plan, found) = judge(loaded, &mut shelf, texts);
     give_back(large);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -87,6 +100,8 @@ fn give_back(large: bool) {
 struct Shelf {
     judged: HashMap<PathBuf, Option<Arc<Plan>>>,
     open: Vec<PathBuf>,
+    /// What the operator permits besides.
+    allowed: Arc<Permissions>,
 }
 
 /// Judging one file.
@@ -107,7 +122,7 @@ struct Judge<'a> {
     /// Every capture and `set` of the file, for telling that a name comes later.
     captures_ahead: Vec<(String, Place)>,
     reads_any_output: bool,
-    used: flow::Used,
+    used: permitted::Used,
 }
 
 fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Diagnostic>) {
@@ -126,7 +141,7 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Dia
         outputs_read: BTreeSet::new(),
         captures_ahead: Vec::new(),
         reads_any_output: false,
-        used: flow::Used::default(),
+        used: permitted::Used::default(),
     };
     let written = std::mem::take(&mut loaded.steps);
     judge.collect_ids(&written, &loaded.document);

@@ -1,13 +1,17 @@
 //! Owns what a run may touch: the parsed `permissions` of a playbook and of its callers, and judging against them.
 //! Deliberately touches nothing itself, but to resolve symbolic links of a path that is judged.
 
+pub mod address;
+mod allowed;
 mod files;
 mod glob;
 mod net;
 #[cfg(test)]
 mod tests;
 
-pub use files::file_glob;
+pub use allowed::Allowed;
+pub use files::{file_covers, file_glob};
+pub use glob::name_covers;
 pub use net::NetRule;
 
 use std::path::{Path, PathBuf};
@@ -25,11 +29,32 @@ pub struct Permissions {
     pub write: Vec<PathBuf>,
 }
 
-impl Permissions {
-    /// Whether an absolute path may be read, as it is spelt: no link is followed.
-    pub fn may_read(&self, path: &Path) -> bool {
-        self.read.iter().any(|rule| files::fits(rule, path))
+/// Whether a rule of `permissions.run` can be one.
+///
+/// # Errors
+/// Why it would never match.
+pub fn judge_program(rule: &str) -> Result<(), String> {
+    if rule.is_empty() || rule.contains(char::is_control) {
+        return Err("the name of a program is empty or has a control character in it".into());
     }
+    if rule.contains('/') && !rule.starts_with('/') {
+        return Err(format!("`{rule}` is a relative path: give a program's name or an absolute path"));
+    }
+    if rule.contains('*') {
+        return Err(format!("`{rule}`: programs are named one by one, without `*`"));
+    }
+    Ok(())
+}
+
+/// Whether a rule of `permissions.env` can be one.
+///
+/// # Errors
+/// Why it would never match.
+pub fn judge_env(rule: &str) -> Result<(), String> {
+    if rule.is_empty() || rule.contains(|c: char| c == '=' || c.is_control() || c.is_whitespace()) {
+        return Err(format!("`{}` is no name of an environment variable", rule.escape_debug()));
+    }
+    Ok(())
 }
 
 /// A refusal: what was wanted, and the line that would permit it.

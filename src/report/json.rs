@@ -38,7 +38,7 @@ fn form(event: &RunEvent) -> Value {
         RunEvent::RunStarted(started) => json!({
             "event": "run-started", "format": FORMAT, "run": started.run_id, "playbook": started.playbook,
             "title": started.title, "actor": started.actor, "world": started.world, "dry_run": started.dry_run,
-            "steps": started.steps, "lock": started.lock, "round": started.round,
+            "steps": started.steps, "lock": started.lock, "round": started.round, "allowed": started.allowed,
             "inputs": started.inputs.iter().cloned().collect::<serde_json::Map<_, _>>(),
         }),
         RunEvent::SectionStarted(section) => {

@@ -23,6 +23,10 @@ pub fn opening(started: &RunStarted, out: &Out) -> String {
         facts.push(format!("lock {lock}"));
     }
     lines.push(out.paint("2", &neutral(&facts.join(" · "))));
+    if !started.allowed.is_empty() {
+        let allowed = neutral(&started.allowed.join(", "));
+        lines.push(format!("{} {allowed}", out.paint("1;33", "for this run also permitted:")));
+    }
     lines.join("\n")
 }
 

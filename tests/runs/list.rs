@@ -209,6 +209,7 @@ fn write_run(runs: &Path, number: usize, name: &str) {
         inputs: Vec::new(),
         tags: Vec::new(),
         until: None,
+        allowed: Vec::new(),
     });
     let finished = Record::RunFinished(RunFinished {
         outcome: if number.is_multiple_of(7) { RunOutcome::Failed } else { RunOutcome::Passed },
@@ -216,6 +217,7 @@ fn write_run(runs: &Path, number: usize, name: &str) {
         passed: 1,
         failed: 0,
         skipped: 0,
+        perhaps_changed: Vec::new(),
         changes: Vec::new(),
         failures: Vec::new(),
         intervals: Vec::new(),

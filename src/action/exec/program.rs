@@ -56,6 +56,18 @@ impl Surroundings {
     }
 }
 
+/// The file that would be run under this name: absolute, without symbolic links. `None` where nothing would.
+pub fn file_of(name: &str, stand_ins: Option<&StandIns>) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+    let own = stand_ins.map(|stand_ins| stand_ins.programs.join(name.trim_start_matches('/')));
+    let file = match own {
+        Some(own) if what_is(&own) == What::Program => own,
+        Some(_) if name != "bash" => return None,
+        _ => find(name, &path).ok()?,
+    };
+    file.canonicalize().ok()
+}
+
 /// The file that a bare name stands for on PATH, or an absolute path itself.
 fn find(name: &str, path: &OsStr) -> Result<PathBuf, ActionError> {
     if name.starts_with('/') {

@@ -5,6 +5,7 @@ use super::clients::Line;
 use super::names::PrivateAddress;
 use super::unsent;
 use crate::action::{ActionError, Sent};
+use crate::plan::permissions::address::Kind;
 use std::error::Error;
 use std::io;
 use url::Url;
@@ -15,10 +16,16 @@ pub(super) fn of_sending(error: reqwest::Error, url: &Url, line: &Line) -> Actio
     if let Some(found) = find::<PrivateAddress>(&error) {
         return ActionError::Refused {
             message: format!("{found}, and the rule of `permissions.net` does not allow that"),
-            help: Some(format!(
-                "add ` private` at the end of the rule for `{}`, if it is meant to be there",
-                found.name
-            )),
+            help: Some(match found.kind {
+                Kind::Private(_) => {
+                    format!("add ` private` at the end of the rule for `{}`, if it is meant to be there", found.name)
+                }
+                Kind::Walled(_) => {
+                    "no rule for a name leads there, with `private` neither: what is meant to ask a cloud \
+                                    for its metadata has a rule that spells the address"
+                        .into()
+                }
+            }),
         };
     }
     if error.is_builder() {

@@ -1,6 +1,7 @@
 //! Owns which addresses a name may resolve to: the address that was judged is the one that is connected.
 //! Deliberately knows nothing of rules: only whether private addresses are allowed.
 
+use crate::plan::permissions::address::{self, Kind};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -19,11 +20,11 @@ pub(super) struct Names {
 
 /// A name led to where the rule does not lead.
 #[derive(Debug, thiserror::Error)]
-#[error("`{name}` resolves to {address}, {kind}")]
+#[error("`{name}` resolves to {address}, {}", .kind.text())]
 pub(super) struct PrivateAddress {
     pub(super) name: String,
     pub(super) address: IpAddr,
-    pub(super) kind: &'static str,
+    pub(super) kind: Kind,
 }
 
 impl Resolve for Names {
@@ -50,15 +51,19 @@ impl Resolve for Names {
             if found.is_empty() {
                 return Err("the name has no addresses".into());
             }
-            if may_be_private {
-                return Ok(boxed(found));
-            }
-            let (public, private): (Vec<IpAddr>, Vec<IpAddr>) =
-                found.into_iter().partition(|address| private_kind(*address).is_none());
-            match private.first().and_then(|address| Some((*address, private_kind(*address)?))) {
-                Some((address, kind)) if public.is_empty() => Err(PrivateAddress { name, address, kind }.into()),
-                // Of a mixed answer only the public part counts.
-                _ => Ok(boxed(public)),
+            // Only a rule that spells such a name lets it through, and what it is for is to lead there.
+            let may_be_walled = address::is_metadata_name(&name);
+            let refused = |address: IpAddr| match address::kind(address)? {
+                Kind::Private(_) if may_be_private => None,
+                Kind::Walled(_) if may_be_walled => None,
+                kind => Some((address, kind)),
+            };
+            let first = found.iter().find_map(|address| refused(*address));
+            let allowed: Vec<IpAddr> = found.into_iter().filter(|address| refused(*address).is_none()).collect();
+            match first {
+                Some((address, kind)) if allowed.is_empty() => Err(PrivateAddress { name, address, kind }.into()),
+                // Of a mixed answer only what is allowed counts.
+                _ => Ok(boxed(allowed)),
             }
         })
     }
@@ -66,50 +71,4 @@ impl Resolve for Names {
 
 fn boxed(addresses: Vec<IpAddr>) -> Addrs {
     Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)))
-}
-
-/// What kind of address it is, where it is none of the public internet.
-fn private_kind(address: IpAddr) -> Option<&'static str> {
-    match address {
-        IpAddr::V4(address) => private_v4(address),
-        IpAddr::V6(address) => private_v6(address),
-    }
-}
-
-fn private_v4(address: Ipv4Addr) -> Option<&'static str> {
-    match address.octets() {
-        [127, ..] => Some("a loopback address"),
-        [10, ..] | [192, 168, ..] | [172, 16..=31, ..] => Some("a private address"),
-        [169, 254, ..] => Some("a link-local address (as those of cloud metadata)"),
-        [100, 64..=127, ..] => Some("an address of carriers' own networks"),
-        [0, ..] => Some("an unspecified address"),
-        [224..=239, ..] => Some("a multicast address"),
-        [192, 0, 0 | 2, _] | [198, 18 | 19, ..] | [198, 51, 100, _] | [203, 0, 113, _] | [240..=255, ..] => {
-            Some("a reserved address")
-        }
-        _ => None,
-    }
-}
-
-fn private_v6(address: Ipv6Addr) -> Option<&'static str> {
-    let embedded = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        private_v4(Ipv4Addr::new(a, b, c, d))
-    };
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
-        [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
-        // IPv4 in IPv6: mapped, compatible, NAT64 and 6to4 all lead to the address within.
-        [0, 0, 0, 0, 0, 0xffff | 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            embedded(high, low)
-        }
-        [0xfe80..=0xfebf, ..] => Some("a link-local address"),
-        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some("a private address"),
-        [0xff00..=0xffff, ..] => Some("a multicast address"),
-        [0x64, 0xff9b, 1, ..] | [0x100, 0, 0, 0, ..] | [0x2001, 0xdb8, ..] | [0x2001, 0, ..] => {
-            Some("a reserved address")
-        }
-        _ => None,
-    }
 }

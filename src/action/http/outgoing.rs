@@ -5,8 +5,8 @@ use super::clients::refused;
 use super::redirect::Hop;
 use super::{Auth, Body, PartSource, Request, unsent};
 use crate::action::ActionError;
-use crate::plan::OUR_HEADERS;
 use crate::plan::permissions::Grant;
+use crate::plan::refused_header;
 use crate::value::Value;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
@@ -150,8 +150,8 @@ pub(super) fn build(
 }
 
 fn add(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), ActionError> {
-    if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-        return Err(unsent(format!("the header `{name}` follows from the request and cannot be given")));
+    if let Some(message) = refused_header(name) {
+        return Err(unsent(message));
     }
     let known = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| unsent(format!("{name:?} is no name of a header: only letters, digits and `-`")))?;

@@ -6,6 +6,7 @@ use super::provenance::From;
 use super::sources::{from_command, from_env, from_file, from_world, is_optional, judged, read_inputs_file};
 use super::{Asker, Found, Missing, Resolved, Unresolved, ask_for, asked, settled, told, ways};
 use crate::cli::person::Terminal;
+use crate::plan::permissions::Grant;
 use crate::plan::{Input, Plan};
 use crate::playbook::document::InputType;
 use crate::secret::Masker;
@@ -82,7 +83,7 @@ fn again(
             None => faults.push(told(input, "the record of the run has no value of it; start a new run")),
         }
     }
-    let mut sources = Sources { plan, captured, world, known, masker, files: HashMap::new() };
+    let mut sources = Sources { plan, leave: given.leave(plan), captured, world, known, masker, files: HashMap::new() };
     let mut missing = Vec::new();
     for (input, record) in secrets {
         if let Some((json, from)) = gathered.values.get(&input.name) {
@@ -144,6 +145,7 @@ fn differs(input: &Input, recorded: &Json, gathered: &Gathered, masker: &Masker)
 /// Where secrets come from again.
 struct Sources<'a> {
     plan: &'a Plan,
+    leave: Grant,
     /// What the run has captured.
     captured: &'a Masker,
     world: Option<&'a World>,
@@ -190,11 +192,10 @@ impl Sources<'_> {
             From::Env { name } => from_env(input, name, self.masker)?.ok_or("it is not set")?,
             From::Command { .. } => {
                 let argv = input.command.as_ref().ok_or_else(nothing)?;
-                from_command(self.plan, input, argv, self.masker)?
+                from_command(&self.leave, input, argv, self.masker)?
             }
-            From::File { path } => {
-                from_file(self.plan, input, path, &path.display().to_string(), self.masker)?.ok_or("it is not there")?
-            }
+            From::File { path } => from_file(&self.leave, input, path, &path.display().to_string(), self.masker)?
+                .ok_or("it is not there")?,
             From::InputsFile { path } => {
                 let json = self.file(path)?.get(&input.name).cloned().ok_or("it does not name it any more")?;
                 judged(input, &json, self.masker)?

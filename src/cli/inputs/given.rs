@@ -5,6 +5,7 @@ use super::provenance::From;
 use super::sources::{is_optional, read_inputs_file};
 use super::told;
 use crate::plan::inputs::from_text;
+use crate::plan::permissions::{Allowed, Grant};
 use crate::plan::{Input, Plan};
 use crate::playbook::document::InputType;
 use crate::secret::Masker;
@@ -19,6 +20,15 @@ pub struct Given<'a> {
     pub set: &'a [String],
     /// Inputs files; the last wins, and `set` over all.
     pub files: &'a [PathBuf],
+    /// What is permitted for this run besides.
+    pub allowed: &'a Allowed,
+}
+
+impl Given<'_> {
+    /// What the playbook may do to have its inputs.
+    pub fn leave(&self, plan: &Plan) -> Grant {
+        Grant(vec![self.allowed.widen(&plan.permissions)])
+    }
 }
 
 /// The same, read.

@@ -57,28 +57,24 @@ pub fn from_env(input: &Input, name: &str, masker: &Masker) -> Result<Option<Jso
 }
 
 /// The playbook names the program, so that it needs the playbook's leave to run one.
-pub fn from_command(plan: &Plan, input: &Input, argv: &[String], masker: &Masker) -> Result<Json, String> {
+pub fn from_command(leave: &Grant, input: &Input, argv: &[String], masker: &Masker) -> Result<Json, String> {
     if let Some(program) = argv.first() {
-        leave(plan).run(program).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
+        leave.run(program).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
     }
     let text = command::output_of(argv, masker)?;
     masker.learn(&text);
     from_text(input, &text).map_err(|fault| format!("from the command `{}`: {fault}", argv[0]))
 }
 
-fn leave(plan: &Plan) -> Grant {
-    Grant(vec![plan.permissions.clone()])
-}
-
 /// `None` where there is no such file; `shown` is how the playbook names it, which needs the playbook's leave to read it.
 pub fn from_file(
-    plan: &Plan,
+    leave: &Grant,
     input: &Input,
     path: &Path,
     shown: &str,
     masker: &Masker,
 ) -> Result<Option<Json>, String> {
-    let path = leave(plan).read(path).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
+    let path = leave.read(path).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let text = without_newline(text);

@@ -64,6 +64,15 @@ fn facts(folder: &RunFolder, seen: &Seen, row: &Row) -> Vec<(&'static str, Strin
     ];
     facts.extend(row.world.as_ref().map(|world| ("rehearsal", format!("in the world at {world}"))));
     facts.extend(row.lock.as_ref().map(|lock| ("lock", lock.clone())));
+    if !history.run.allowed.is_empty() {
+        facts.push((
+            "permitted",
+            format!("besides, for this run: {}", history.run.allowed.join("\nbesides, for this run: ")),
+        ));
+    }
+    if !history.programs.is_empty() {
+        facts.push(("programs", history.programs.join("\n")));
+    }
     let inputs: Vec<String> = inputs(history).iter().map(|(name, shown)| format!("{name}: {shown}")).collect();
     if !inputs.is_empty() {
         facts.push(("inputs", inputs.join("\n")));
@@ -146,6 +155,7 @@ fn form(folder: &RunFolder, seen: &Seen, row: &Row, need: Option<super::Need>) -
         "inputs": inputs(history).into_iter().map(|(name, shown)| (name, Json::from(shown))).collect::<serde_json::Map<_, _>>(),
         "failures": failures.map(|(step, why)| json!({"step": step, "message": why.message})).collect::<Vec<_>>(),
         "secrets": held(seen, row).iter().map(|(name, step, at)| json!({"name": name, "step": step, "at": at})).collect::<Vec<_>>(),
+        "allowed": history.run.allowed, "programs": history.programs,
         "revealed": revealed(seen).map(|(secret, by, to, at)| json!({"name": secret, "by": by, "to": to, "at": at})).collect::<Vec<_>>(),
         "next": next.iter().map(|(command, does)| json!({"command": command, "does": does})).collect::<Vec<_>>(),
     });

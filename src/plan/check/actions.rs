@@ -1,9 +1,9 @@
 //! Owns judging the single actions: http, exec, shell, set, confirm, manual.
 
+use super::Judge;
 use super::names::Kind;
-use super::{Judge, flow};
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::plan::{Ask, Auth, Body, Exec, Http, OUR_HEADERS, Paginate, PartSource, Tls, Work};
+use crate::plan::{Ask, Auth, Body, Exec, Http, Paginate, PartSource, Tls, Work};
 use crate::playbook::document::{self, Effect, InputType, Named};
 use crate::playbook::part;
 use crate::source::{Part, Place};
@@ -63,8 +63,7 @@ impl Judge<'_> {
         headers.retain(|(name, _)| !own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)));
         headers.extend(own);
         for (name, at) in &names {
-            if OUR_HEADERS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                let message = format!("the header `{name}` follows from the request and cannot be given");
+            if let Some(message) = crate::plan::refused_header(name) {
                 self.tell(Diagnostic::error("bad-header", message, at).at(Part::Key).help("take it away"));
             } else if name.is_empty()
                 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
@@ -127,7 +126,7 @@ impl Judge<'_> {
             }
             self.paginate(paginate, &place.key("paginate"))
         });
-        flow::target_permitted(self, &method, &written.url, &place.key("url"));
+        self.target_permitted(&method, &written.url, &place.key("url"));
         Work::Http(Box::new(Http {
             redirects: written.redirects,
             method,
@@ -311,7 +310,7 @@ impl Judge<'_> {
             }
         }
         if let Some(Json::String(program)) = written.argv.first() {
-            flow::program_permitted(self, program, &argv_place.index(0));
+            self.program_permitted(program, &argv_place.index(0));
         }
         Work::Exec(Box::new(self.program(written, argv, None, place)))
     }
@@ -348,7 +347,7 @@ impl Judge<'_> {
                 .help("give the value by `env: {NAME: \"{{ … }}\"}` and write \"$NAME\" here"),
             );
         }
-        flow::program_permitted(self, "bash", &at);
+        self.program_permitted("bash", &at);
         let script = Some(written.script.clone());
         let exec = document::Exec {
             argv: Vec::new(),
@@ -370,10 +369,10 @@ impl Judge<'_> {
         let own = self.named(written.env.as_ref(), &place.key("env"));
         env.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
         for (name, _) in &env {
-            flow::env_permitted(self, name, &root.key("defaults").key("exec").key("env").key(name));
+            self.env_permitted(name, &root.key("defaults").key("exec").key("env").key(name));
         }
         for (name, _) in &own {
-            flow::env_permitted(self, name, &place.key("env").key(name));
+            self.env_permitted(name, &place.key("env").key(name));
         }
         env.extend(own);
         for name in written.files.iter().flat_map(|files| files.keys()) {

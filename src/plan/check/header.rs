@@ -1,9 +1,9 @@
 //! Owns judging what stands around the steps: inputs, vars, permissions, outputs, intervals, the SOP's header.
 
+use super::Judge;
 use super::names::{Kind, SecretName};
-use super::{Judge, flow};
 use crate::diagnostic::Diagnostic;
-use crate::plan::permissions::{NetRule, Permissions, file_glob};
+use crate::plan::permissions::{NetRule, Permissions, file_glob, judge_env, judge_program};
 use crate::plan::{Input, Interval, Items, Setting, inputs};
 use crate::playbook::Loaded;
 use crate::playbook::document::{self, InputType, Named};
@@ -27,6 +27,16 @@ impl Judge<'_> {
         let folder = self.source.folder().to_path_buf();
         permissions.run = written.run.clone().unwrap_or_default();
         permissions.env = written.env.clone().unwrap_or_default();
+        for (key, rules, judge) in [
+            ("run", &permissions.run, judge_program as fn(&str) -> Result<(), String>),
+            ("env", &permissions.env, judge_env),
+        ] {
+            for (index, rule) in rules.iter().enumerate() {
+                if let Err(message) = judge(rule) {
+                    self.tell(Diagnostic::error("bad-permission", message, &place.key(key).index(index)));
+                }
+            }
+        }
         for (key, globs) in [("read", &written.read), ("write", &written.write)] {
             for (index, text) in globs.iter().flatten().enumerate() {
                 match file_glob(&folder, text) {
@@ -74,10 +84,10 @@ impl Judge<'_> {
             }
             let source = written.kind == InputType::Secret;
             if let Some(program) = written.command.as_ref().and_then(|argv| argv.first()).filter(|_| source) {
-                flow::program_permitted(self, program, &place.key("command").index(0));
+                self.program_permitted(program, &place.key("command").index(0));
             }
             if let Some(file) = written.file.as_ref().filter(|_| source) {
-                flow::file_permitted(self, file, &place.key("file"));
+                self.file_permitted(file, &place.key("file"));
             }
             let input = Input {
                 name: name.clone(),
@@ -290,7 +300,7 @@ impl Judge<'_> {
             }
         }
         if let Some(written) = &document.permissions {
-            flow::unused_permissions(self, written, &root.key("permissions"));
+            self.unused_permissions(written, &root.key("permissions"));
         }
     }
 }

@@ -89,6 +89,7 @@ impl Judge<'_> {
             self.scope.conditions.push(Some(text.trim().to_string()));
         }
         let work = self.work(written, effect, place);
+        self.note_needs(&work);
         self.judge_secret_targets(written, place);
         let expect = self.assertions(written.expect.as_deref(), &place.key("expect"), false);
         let expect = match &written.assert {

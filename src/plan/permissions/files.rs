@@ -62,8 +62,16 @@ pub(super) fn literal(path: &Path) -> PathBuf {
 
 pub(super) fn fits(rule: &Path, path: &Path) -> bool {
     let parts: Vec<&[u8]> = names(path).collect();
-    let segments = names(rule).map(|name| if name == b"**" { Segment::Any } else { Segment::Like(tokens(name)) });
-    rule.is_absolute() && path.is_absolute() && Glob::new(segments.collect()).fits(&parts)
+    rule.is_absolute() && path.is_absolute() && glob(rule).fits(&parts)
+}
+
+/// Whether every path that fits `other` fits `rule` too. Errs on the side of no.
+pub fn file_covers(rule: &Path, other: &Path) -> bool {
+    rule.is_absolute() && other.is_absolute() && glob(rule).covers(&glob(other))
+}
+
+fn glob(rule: &Path) -> Glob {
+    Glob::new(names(rule).map(|name| if name == b"**" { Segment::Any } else { Segment::Like(tokens(name)) }).collect())
 }
 
 fn tokens(name: &[u8]) -> Vec<Token> {

@@ -108,7 +108,8 @@ fn segment_fits(tokens: &[Token], text: &[u8]) -> bool {
 /// The same table over the other pattern's tokens: its star can only be taken up by a star.
 fn segment_covers(tokens: &[Token], others: &[Token]) -> bool {
     if tokens == [Token::Star] {
-        return !others.is_empty();
+        // Several stars fit an empty segment, which one alone does not.
+        return others == [Token::Star] || others.iter().any(|token| *token != Token::Star);
     }
     let mut reached = vec![false; others.len() + 1];
     reached[0] = true;
@@ -127,9 +128,16 @@ fn segment_covers(tokens: &[Token], others: &[Token]) -> bool {
     reached[others.len()]
 }
 
+/// Whether every name that fits `other` fits `rule` too. Errs on the side of no.
+pub fn name_covers(rule: &str, other: &str) -> bool {
+    segment_covers(&name_tokens(rule), &name_tokens(other))
+}
+
+fn name_tokens(rule: &str) -> Vec<Token> {
+    rule.bytes().map(|byte| if byte == b'*' { Token::Star } else { Token::Byte(byte) }).collect()
+}
+
 /// Whether a name fits a rule in which `*` stands for any characters.
 pub(super) fn name_fits(rule: &str, name: &str) -> bool {
-    let tokens: Vec<Token> =
-        rule.bytes().map(|byte| if byte == b'*' { Token::Star } else { Token::Byte(byte) }).collect();
-    segment_fits(&tokens, name.as_bytes())
+    segment_fits(&name_tokens(rule), name.as_bytes())
 }

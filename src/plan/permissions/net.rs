@@ -4,6 +4,7 @@
 mod parse;
 
 use super::Refusal;
+use super::address;
 use super::glob::{Glob, Segment, Token};
 use std::net::Ipv4Addr;
 use url::{Host, Url};
@@ -100,6 +101,21 @@ impl NetRule {
         self.private
     }
 
+    /// The host as it is compared: lower case and ASCII, after `*.` where it is one.
+    pub fn host(&self) -> String {
+        match &self.host {
+            HostRule::Exact(name) => name.clone(),
+            HostRule::Below(suffix) => format!("*.{suffix}"),
+        }
+    }
+
+    /// Whether it spells a place where a cloud hands out credentials.
+    pub fn is_metadata(&self) -> bool {
+        let HostRule::Exact(name) = &self.host else { return false };
+        let address = name.trim_matches(['[', ']']).parse().ok().and_then(address::kind);
+        address::is_metadata_name(name) || matches!(address, Some(address::Kind::Walled(_)))
+    }
+
     fn methods_fit(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|allowed| allowed == method)
     }
@@ -107,6 +123,7 @@ impl NetRule {
     fn place_fits(&self, scheme: &str, host: &str, port: u16) -> bool {
         self.host.fits(host)
             && self.scheme_fits(scheme)
+            && port != 0
             && (self.port == PortRule::Any || self.port.number(scheme) == Some(port))
     }
 
@@ -131,7 +148,8 @@ impl HostRule {
     fn fits(&self, host: &str) -> bool {
         match self {
             HostRule::Exact(name) => name == host,
-            HostRule::Below(suffix) => is_below(host, suffix),
+            // What gives away a machine's credentials has to be spelt.
+            HostRule::Below(suffix) => is_below(host, suffix) && !address::is_metadata_name(host),
         }
     }
 }
@@ -161,12 +179,28 @@ pub(super) fn no_credentials(url: &Url) -> Result<(), Refusal> {
 
 /// What a refusal says, and the narrowest rule that would permit it.
 pub(super) fn refusal(rules: &[NetRule], method: &str, url: &Url, whose: &str) -> Refusal {
+    if let Some(Host::Domain(name)) = url.host()
+        && has_empty_label(name)
+    {
+        return Refusal { message: format!("`{name}` is no name of a host"), help: "mend the URL's host".into() };
+    }
     let Some((host, port)) = place(url) else {
         return Refusal {
             message: format!("`{}:` is not permitted: only https, and http where it is spelt", url.scheme()),
             help: "give an `https://` URL".into(),
         };
     };
+    if port == 0 {
+        return Refusal { message: "nothing listens on port 0".into(), help: "give the URL another port".into() };
+    }
+    if let Some(Host::Ipv6(other)) = url.host()
+        && let Some(address) = address::within(other)
+    {
+        return Refusal {
+            message: format!("{host} is another spelling of {address}, and no rule of `permissions.net` is one for it"),
+            help: format!("write {address} in the URL"),
+        };
+    }
     let scheme = url.scheme();
     let port = if url.port().is_some() { format!(":{port}") } else { String::new() };
     let wanted = format!("{method} {scheme}://{host}{port}");
@@ -195,7 +229,16 @@ fn place(url: &Url) -> Option<(String, u16)> {
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
-    Some((spell(url.host()?.to_owned()), url.port_or_known_default()?))
+    let host = url.host()?;
+    if matches!(host, Host::Domain(name) if has_empty_label(name)) {
+        return None;
+    }
+    Some((spell(host.to_owned()), url.port_or_known_default()?))
+}
+
+/// Two dots in a row, or one at the beginning: no name is so, and who reads it may take it for another.
+fn has_empty_label(name: &str) -> bool {
+    name.strip_suffix('.').unwrap_or(name).split('.').any(str::is_empty)
 }
 
 /// One spelling for each host: lower case and ASCII (which parsing saw to), no dot at the end, IPv6 in brackets.
@@ -228,7 +271,7 @@ fn segment(text: &str) -> Result<Vec<u8>, Ambiguous> {
     /// Deeper than any server decodes.
     const PASSES: usize = 4;
     let name = text.split(';').next().unwrap_or_default();
-    if text.contains(';') && matches!(name, "." | "..") {
+    if text.contains(';') && matches!(name, "" | "." | "..") {
         return Err(Ambiguous);
     }
     let once = decode(text.as_bytes())?;
@@ -236,11 +279,24 @@ fn segment(text: &str) -> Result<Vec<u8>, Ambiguous> {
     for _ in 0..PASSES {
         let next = decode(&again)?;
         if next == again {
-            return Ok(once);
+            return if is_disguised(&again) { Err(Ambiguous) } else { Ok(once) };
         }
         again = next;
     }
     Err(Ambiguous)
+}
+
+/// Whether some servers take it for a slash, a backslash or a dot that it is not: in overlong UTF-8, as `%uXXXX`, or as a
+/// look-alike that Unicode's compatibility forms make one of.
+fn is_disguised(bytes: &[u8]) -> bool {
+    let overlong = |pair: &[u8]| matches!(pair, [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f]);
+    let escaped =
+        |part: &[u8]| matches!(part, [b'%', b'u' | b'U', rest @ ..] if rest.iter().all(u8::is_ascii_hexdigit));
+    let look_alikes = ['\u{ff0e}', '\u{ff0f}', '\u{ff3c}', '\u{2024}', '\u{2025}', '\u{2026}'];
+    bytes.iter().any(|byte| matches!(byte, 0xc0 | 0xc1))
+        || bytes.windows(2).any(overlong)
+        || bytes.windows(6).any(escaped)
+        || String::from_utf8_lossy(bytes).contains(look_alikes)
 }
 
 fn decode(text: &[u8]) -> Result<Vec<u8>, Ambiguous> {

@@ -3,6 +3,7 @@
 mod files;
 mod net;
 mod properties;
+mod reference;
 
 use super::*;
 

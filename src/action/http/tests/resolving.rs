@@ -95,10 +95,14 @@ async fn a_name_without_addresses_is_not_resolved() {
 }
 
 async fn resolved(addresses: &[&str], private: bool) -> Result<Vec<String>, String> {
+    resolved_as("api.example.test", addresses, private).await
+}
+
+async fn resolved_as(name: &str, addresses: &[&str], private: bool) -> Result<Vec<String>, String> {
     let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
     let answers: Answers = Arc::new(move |_: &str| Some(addresses.clone()));
     let names = Names { private, proxy: None, answers: Some(answers) };
-    let found = names.resolve("api.example.test".parse().unwrap()).await;
+    let found = names.resolve(name.parse().unwrap()).await;
     found.map(|found| found.map(|address| address.ip().to_string()).collect()).map_err(|error| error.to_string())
 }
 
@@ -144,7 +148,86 @@ async fn only_addresses_of_the_public_internet_are_for_everyone() {
     ] {
         let told = resolved(&[address], false).await.unwrap_err();
         assert!(told.contains("resolves to"), "{told}");
-        assert_eq!(resolved(&[address], true).await.unwrap(), [address.parse::<IpAddr>().unwrap().to_string()]);
+        if !WALLED.contains(&address) {
+            assert_eq!(resolved(&[address], true).await.unwrap(), [address.parse::<IpAddr>().unwrap().to_string()]);
+        }
+    }
+}
+
+/// Where clouds hand out credentials, and their neighbours.
+const WALLED: &[&str] = &[
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.0.1",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "fe80::1",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "::ffff:169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "::169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "2002:a9fe:a9fe::1",
+    "::ffff:168.63.129.16",
+];
+
+#[tokio::test]
+async fn no_name_leads_to_cloud_metadata_but_its_own() {
+    for address in WALLED {
+        for private in [false, true] {
+            let told = resolved(&[address], private).await.unwrap_err();
+            assert!(told.contains("resolves to"), "{told}");
+        }
+        let shown = address.parse::<IpAddr>().unwrap().to_string();
+        for name in ["metadata.google.internal", "metadata", "instance-data.ec2.internal"] {
+            assert_eq!(resolved_as(name, &[address], false).await.unwrap(), [&*shown], "{name}");
+        }
+        // Of a mixed answer only what is allowed is left.
+        assert_eq!(resolved(&["10.1.2.3", address], true).await.unwrap(), ["10.1.2.3"]);
+        assert_eq!(resolved(&[address, "10.1.2.3", "1.1.1.1"], false).await.unwrap(), ["1.1.1.1"]);
+    }
+    // What else is private it may not lead to.
+    assert!(resolved_as("metadata.google.internal", &["10.1.2.3"], false).await.is_err());
+}
+
+#[tokio::test]
+async fn neither_a_redirect_nor_private_leads_to_metadata() {
+    let there = "http://rebound.example.test/latest/meta-data/";
+    let server = Server::start(move |_, wire| {
+        write!(wire, "HTTP/1.1 302 Found\r\nlocation: {there}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        Ok(Then::Close)
+    });
+    let answers: Answers = Arc::new(|name: &str| {
+        let address = if name == "rebound.example.test" { "169.254.169.254" } else { "127.0.0.1" };
+        Some(vec![address.parse().unwrap()])
+    });
+    let bench = bench(&["http://*.example.test:* private"], answers);
+    let mut request = get(&format!("http://api.example.test:{}/", server.port));
+    request.redirects = 3;
+    let (message, help) = refusal(bench.perform(&request).await);
+    assert!(message.contains("`rebound.example.test` resolves to 169.254.169.254, a link-local address"), "{message}");
+    assert!(help.contains("no rule for a name leads there"), "{help}");
+}
+
+#[tokio::test]
+async fn a_redirect_to_the_address_itself_needs_a_rule_that_spells_it() {
+    for there in [
+        "http://169.254.169.254/",
+        "http://2852039166/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://metadata.google.internal/",
+    ] {
+        let server = Server::start(move |_, wire| {
+            write!(wire, "HTTP/1.1 302 Found\r\nlocation: {there}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+            Ok(Then::Close)
+        });
+        let bench = bench(&["http://*.example.test:* private", "http://*.internal private"], all_to(&["127.0.0.1"]).0);
+        let mut request = get(&format!("http://api.example.test:{}/", server.port));
+        request.redirects = 3;
+        let (message, _) = refusal(bench.perform(&request).await);
+        assert!(message.contains("redirected to a place that is not permitted"), "{message}");
     }
 }
 

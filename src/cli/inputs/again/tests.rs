@@ -1,6 +1,7 @@
 //! Inputs of a resumed run: each from where it came, faults all at once, nothing asked that is known.
 
 use super::*;
+use crate::plan::permissions::Allowed;
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
@@ -51,7 +52,7 @@ impl Resumed {
     fn resumes(&self, by: &By<'_>) -> Result<Vec<Resolved>, Unresolved> {
         let set: Vec<String> = by.set.iter().map(|text| (*text).to_string()).collect();
         let files: Vec<PathBuf> = by.files.iter().map(|name| self.folder.path().join(name)).collect();
-        let given = Given { set: &set, files: &files };
+        let given = Given { set: &set, files: &files, allowed: &Allowed::default() };
         again(&self.plan, &self.recorded, &self.captured, &given, by.world, &self.masker, by.asker)
     }
 
@@ -425,8 +426,13 @@ fn a_run_says_where_each_input_came_from() {
     let inputs_file = resumed.file("in.yaml", "file: x\nset: overruled\n");
     let key = resumed.file("key.txt", "in-a-file");
     let (set, files) = (["set=y".to_string()], [inputs_file.clone()]);
-    let all =
-        crate::cli::inputs::resolve(&resumed.plan, &Given { set: &set, files: &files }, None, &resumed.masker).unwrap();
+    let all = crate::cli::inputs::resolve(
+        &resumed.plan,
+        &Given { set: &set, files: &files, allowed: &Allowed::default() },
+        None,
+        &resumed.masker,
+    )
+    .unwrap();
     let froms: Vec<From> = all.iter().map(|input| input.from.clone()).collect();
     let command = From::Command { program: "printf".into() };
     let expected = [

@@ -1,7 +1,8 @@
 //! Owns reading a net rule's text: methods, scheme, host, port, path, `private`.
 //! Deliberately refuses what would never match, so that a mistake does not look like a permission.
 
-use super::{HostRule, NetRule, PortRule, SchemeRule, path_glob, spell};
+use super::super::address;
+use super::{HostRule, NetRule, PortRule, SchemeRule, has_empty_label, path_glob, spell};
 use url::Host;
 
 const EXAMPLE: &str = "write it as `GET,PUT https://api.example.com/v1/items/**`";
@@ -23,6 +24,9 @@ pub(super) fn parse(text: &str) -> Result<NetRule, String> {
             ));
         }
     };
+    if text.contains(char::is_control) {
+        return Err(format!("`{}` has a control character in it", text.escape_debug()));
+    }
     let (scheme, rest) = match place.split_once("://") {
         Some(("https", rest)) => (SchemeRule::Https, rest),
         Some(("http", rest)) => (SchemeRule::Http, rest),
@@ -86,9 +90,28 @@ fn parse_host(text: &str) -> Result<HostRule, String> {
     if name.contains('*') {
         return Err(format!("`{text}`: in a host, `*` may only stand first, as in `*.example.com`"));
     }
+    if name.contains('%') {
+        return Err(format!("`{text}`: a host is written as it is, without `%`"));
+    }
     let no_host = |_| format!("`{text}` is no host: {EXAMPLE}");
     match (is_wild, Host::parse(name).map_err(no_host)?) {
-        (false, host) => Ok(HostRule::Exact(spell(host))),
+        (false, host) => {
+            // Whoever reviews a rule must see which address it is.
+            match &host {
+                Host::Ipv4(address) if address.to_string() != name => {
+                    return Err(format!("`{text}` is another spelling of {address}: write it so"));
+                }
+                Host::Ipv6(other) => {
+                    if let Some(address) = address::within(*other) {
+                        return Err(format!("`{text}` is another spelling of {address}: write it so"));
+                    }
+                }
+                Host::Domain(name) if has_empty_label(name) => return Err(no_host(url::ParseError::EmptyHost)),
+                Host::Domain(_) | Host::Ipv4(_) => {}
+            }
+            Ok(HostRule::Exact(spell(host)))
+        }
+        (true, Host::Domain(name)) if has_empty_label(&name) => Err(no_host(url::ParseError::EmptyHost)),
         (true, host @ Host::Domain(_)) => Ok(HostRule::Below(spell(host))),
         (true, _) => Err(format!("`{text}`: `*.` goes with a name, not with an address")),
     }

@@ -1,5 +1,6 @@
 //! Net rules: what each part of one matches, and what a refusal says.
 
+use super::reference;
 use super::*;
 
 fn allows(rule: &str, method: &str, url: &str) -> bool {
@@ -234,6 +235,29 @@ fn mistakes_in_rules_are_told() {
         ("https://a.example/a%2fb", "no encoded slashes"),
         ("https://a b.example/", "is no method"),
         ("https://a<b/", "no host"),
+        ("*", "may only stand first"),
+        ("http://*", "may only stand first"),
+        ("**.example", "may only stand first"),
+        ("*.*.example", "may only stand first"),
+        ("*.", "no host"),
+        ("ws://a.example", "no scheme of a rule"),
+        ("https:a.example", "no port"),
+        ("HTTPS://a.example", "no scheme of a rule"),
+        ("http://0x7f.1", "another spelling of 127.0.0.1"),
+        ("http://2852039166/", "another spelling of 169.254.169.254"),
+        ("http://0251.254.169.254", "another spelling of 169.254.169.254"),
+        ("http://１６９.254.169.254", "another spelling of 169.254.169.254"),
+        ("http://[::ffff:169.254.169.254]", "another spelling of 169.254.169.254"),
+        ("http://[64:ff9b::a9fe:a9fe]", "another spelling of 169.254.169.254"),
+        ("http://[fe80::1%25eth0]", "without `%`"),
+        ("http://a..example", "no host"),
+        ("http://*..example", "no host"),
+        ("http://a.example..", "no host"),
+        ("https://ex%61mple.com", "without `%`"),
+        ("https://a.example/\u{1b}[2K", "control character"),
+        ("https://a.example\\@b.example", "no"),
+        ("https://a.example/..;/b", "no encoded"),
+        ("https://a.example/%c0%ae", "no encoded"),
     ] {
         let message = NetRule::parse(rule).unwrap_err();
         assert!(message.contains(part), "{rule}: {message}");
@@ -272,6 +296,128 @@ fn a_wider_rule_covers_a_narrower_one() {
         ("a.example/items/*", "a.example/items/**"),
     ] {
         assert!(!covers(wide, narrow), "`{wide}` should not cover `{narrow}`");
+    }
+}
+
+/// Rule, URL, whether it is allowed; `None`: it is no URL at all.
+const HOSTILE: &[(&str, &str, Option<bool>)] = &[
+    // Spellings of one host.
+    ("https://api.example.com", "https://API.EXAMPLE.COM/", Some(true)),
+    ("https://api.example.com", "HTTPS://api.example.com./", Some(true)),
+    ("https://api.example.com.", "https://api.example.com/", Some(true)),
+    ("https://api.example.com", "https://api.example.com../", Some(false)),
+    ("https://api.example.com", "https://api.example.com.evil.org/", Some(false)),
+    ("https://api.example.com", "https://api%2eexample%2ecom/", Some(true)),
+    ("https://api.example.com", "https://api.example。com/", Some(true)),
+    ("https://bücher.example", "https://xn--bcher-kva.example/", Some(true)),
+    ("https://apple.example", "https://\u{430}pple.example/", Some(false)),
+    ("https://example.com", "https://ex\u{ad}ample.com/", Some(true)),
+    ("https://example.com", "https://example.com\t/", Some(true)),
+    ("https://example.com", "https:example.com/", Some(true)),
+    ("https://example.com", "https:////example.com/", Some(true)),
+    ("https://example.com", "https:///evil.org/", Some(false)),
+    ("https://example.com", "https://", None),
+    ("https://example.com", "https://:443/", None),
+    ("https://example.com", "https://example.com:99999/", None),
+    ("https://example.com", "https://exa mple.com/", None),
+    ("https://example.com", "https://example.com%00.evil.org/", None),
+    ("https://example.com", "https://example.com%2f.evil.org/", None),
+    // IPv4 as numbers of other bases and widths is the address that it is.
+    ("http://127.0.0.1", "http://0x7f.1/", Some(true)),
+    ("http://127.0.0.1", "http://0177.0.0.01/", Some(true)),
+    ("http://127.0.0.1", "http://2130706433/", Some(true)),
+    ("http://127.0.0.1", "http://127.0.0.1./", Some(true)),
+    ("http://127.0.0.1", "http://127.0.0.2/", Some(false)),
+    ("http://127.0.0.1", "http://[::ffff:127.0.0.1]/", Some(false)),
+    ("http://127.0.0.1", "http://[64:ff9b::127.0.0.1]/", Some(false)),
+    ("http://127.0.0.1", "http://127.0.0.256/", None),
+    ("http://[::1]", "http://[0:0::1]/", Some(true)),
+    ("http://[fe80::1]", "http://[fe80::1%25eth0]/", None),
+    ("http://[fe80::1]", "http://[fe80::1%eth0]/", None),
+    ("http://*.com", "http://2130706433/", Some(false)),
+    ("http://*.1", "http://127.0.0.1/", None),
+    // Cloud metadata, whichever way it is spelt, is where its own rule leads and no other.
+    ("http://169.254.169.254", "http://169.254.169.254/latest/", Some(true)),
+    ("http://169.254.169.254", "http://0xa9fea9fe/latest/", Some(true)),
+    ("http://169.254.169.254", "http://[::ffff:a9fe:a9fe]/", Some(false)),
+    ("http://*.254", "http://169.254.169.254/", None),
+    ("http://*.internal", "http://metadata.google.internal/", Some(false)),
+    ("http://*.internal private", "http://METADATA.google.internal./", Some(false)),
+    ("http://*.google.internal", "http://metadata.google.internal../", Some(false)),
+    ("http://*.ec2.internal", "http://instance-data.ec2.internal/", Some(false)),
+    ("http://*.internal", "http://ip-10-0-0-1.ec2.internal/", Some(true)),
+    ("http://metadata.google.internal", "http://metadata.google.internal/computeMetadata/", Some(true)),
+    // Who seems to be the host and is not.
+    ("https://example.com", "https://example.com@evil.org/", Some(false)),
+    ("https://example.com", "https://example.com:443@evil.org/", Some(false)),
+    ("https://example.com", "https://evil.org@example.com/", Some(false)),
+    ("https://example.com", "https://:@example.com/", Some(true)),
+    ("https://example.com", "https://evil.org\\@example.com/", Some(false)),
+    ("https://example.com", "https://example.com\\@evil.org/", Some(true)),
+    ("https://example.com", "https://example.com#@evil.org/", Some(true)),
+    ("https://example.com", "https://evil.org#@example.com/", Some(false)),
+    ("https://example.com", "https://evil.org?@example.com/", Some(false)),
+    ("https://example.com", "https://evil.org;example.com/", Some(false)),
+    ("https://*.example.com", "https://.example.com/", Some(false)),
+    ("https://*.example.com", "https://x..example.com/", Some(false)),
+    ("https://*.example.com", "https://evilexample.com/", Some(false)),
+    // Ports.
+    ("https://example.com", "https://example.com:443/", Some(true)),
+    ("https://example.com:443", "https://example.com/", Some(true)),
+    ("example.com:443", "http://example.com:443/", Some(false)),
+    ("http://example.com:443", "https://example.com/", Some(false)),
+    ("https://example.com", "https://example.com:/", Some(true)),
+    ("https://example.com", "https://example.com:0/", Some(false)),
+    ("https://example.com", "https://example.com:0443/", Some(true)),
+    ("https://example.com", "https://example.com:8443/", Some(false)),
+    // Other protocols.
+    ("https://example.com", "wss://example.com/", Some(false)),
+    ("http://example.com", "ws://example.com/", Some(false)),
+    ("https://example.com", "ftp://example.com/", Some(false)),
+    ("https://example.com", "file://example.com/etc/passwd", Some(false)),
+    ("https://example.com", "javascript:alert(1)", Some(false)),
+    ("https://example.com", "data:text/plain,x", Some(false)),
+    ("https://example.com", "unix:/run/docker.sock", Some(false)),
+    ("https://example.com", "https+x://example.com/", Some(false)),
+    // Ways out of a path.
+    ("https://example.com/a/**", "https://example.com/a/../b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%2e%2e/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/.%2E/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/..%2fb", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/..%5cb", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a\\..\\b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/..;/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/;/../b", Some(true)),
+    ("https://example.com/a/**", "https://example.com/a/;x/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/x;y/b", Some(true)),
+    ("https://example.com/a/**", "https://example.com/a/%252e%252e%252fb", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%00", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%c0%ae%c0%ae/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%e0%80%ae/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%u002e%u002e/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%ef%bc%8e%ef%bc%8e/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/\u{2025}/b", Some(false)),
+    ("https://example.com/a/**", "https://example.com/a/%c3%bc", Some(true)),
+    ("https://example.com/a/**", "https://example.com/a//b", Some(true)),
+    ("https://example.com/a/**", "https://example.com//a/b", Some(false)),
+    ("https://example.com/a/*", "https://example.com/a//", Some(false)),
+    ("https://example.com/a/*", "https://example.com/a/b/", Some(false)),
+    ("https://example.com/a", "https://example.com/a?x=/../b", Some(true)),
+    ("https://example.com/a", "https://example.com/a#/b", Some(true)),
+    ("https://example.com/a", "https://example.com/A", Some(false)),
+    ("https://example.com/a", "https://example.com/%61", Some(true)),
+    ("https://example.com/a", "https://example.com/a/", Some(false)),
+];
+
+#[test]
+fn hostile_urls_are_judged_by_where_they_lead() {
+    for (rule, url, expected) in HOSTILE {
+        let judged = Url::parse(url).ok().zip(NetRule::parse(rule).ok()).map(|(url, rule)| rule.allows("GET", &url));
+        assert_eq!(judged, *expected, "`{rule}` {url:?}");
+        // The simple matcher agrees.
+        if let (Some(judged), Ok(url)) = (judged, Url::parse(url)) {
+            assert_eq!(reference::net_allows(rule, "GET", &url), judged, "`{rule}` {url}");
+        }
     }
 }
 
