@@ -16,6 +16,7 @@ use crate::source::{Place, Source};
 use crate::template::{Expression, Template};
 use permissions::Permissions;
 use serde_json::Value as Json;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -424,25 +425,38 @@ pub enum RetryOn {
 }
 
 impl Plan {
-    /// Calls `look` on every step of this file and of the files it uses, whoever holds it.
+    /// Calls `look` on every step of this file and of the files it uses, whoever holds it; once on those of a file that is
+    /// used in several places: a few files that use each other twice over would be more steps than anybody can count.
     pub fn each_step(&self, look: &mut dyn FnMut(&Step)) {
-        fn walk(steps: &[Step], look: &mut dyn FnMut(&Step)) {
+        self.each_step_by_file(&mut |_, _, step| look(step));
+    }
+
+    /// As [`Plan::each_step`], with the file that the step stands in, and where that is used first (`None`: it is this one).
+    pub fn each_step_by_file<'p>(&'p self, look: &mut dyn FnMut(&'p Plan, Option<&'p Place>, &'p Step)) {
+        type Look<'l, 'p> = &'l mut dyn FnMut(&'p Plan, Option<&'p Place>, &'p Step);
+        type File<'p> = (&'p Plan, Option<&'p Place>);
+        fn walk<'p>(file: File<'p>, steps: &'p [Step], seen: &mut HashSet<*const Plan>, look: Look<'_, 'p>) {
             for step in steps {
-                look(step);
+                look(file.0, file.1, step);
                 match &step.work {
-                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => walk(inner, look),
-                    Work::Use { plan, .. } => plan.each_step(look),
+                    Work::Group(inner) | Work::Parallel { steps: inner, .. } => walk(file, inner, seen, look),
+                    Work::Use { plan, .. } if seen.insert(Arc::as_ptr(plan)) => {
+                        all((plan, Some(&step.place)), seen, look)
+                    }
                     _ => {}
                 }
-                walk(&step.on_failure, look);
+                walk(file, &step.on_failure, seen, look);
                 if let OnUnknown::Find(inner) = &step.on_unknown {
-                    walk(inner, look);
+                    walk(file, inner, seen, look);
                 }
             }
         }
-        for list in [&self.steps, &self.on_failure, &self.finally] {
-            walk(list, look);
+        fn all<'p>(file: File<'p>, seen: &mut HashSet<*const Plan>, look: Look<'_, 'p>) {
+            for list in [&file.0.steps, &file.0.on_failure, &file.0.finally] {
+                walk(file, list, seen, look);
+            }
         }
+        all((self, None), &mut HashSet::new(), look);
     }
 
     /// Ids of all steps of this file and of the files it uses.

@@ -148,6 +148,32 @@ fn modules_are_expanded_and_their_permissions_told_once() {
 }
 
 #[test]
+fn files_that_use_each_other_many_times_over_are_no_burden() {
+    let folder = Folder::new();
+    let uses = |name: &str, next: &str| {
+        let steps: String = (0..10).map(|index| format!("- {{id: s{index}, use: {next}.yaml}}\n")).collect();
+        format!("runbook: 1\nname: {name}\npermissions: {{run: [touch]}}\nsteps:\n{steps}")
+    };
+    folder.file("test.yaml", &uses("test", "m-1"));
+    for depth in 1..14 {
+        folder.file(&format!("m-{depth}.yaml"), &uses(&format!("m-{depth}"), &format!("m-{}", depth + 1)));
+    }
+    folder.file(
+        "m-14.yaml",
+        "runbook: 1\nname: m-14\npermissions: {run: [touch]}\nsteps:\n- {id: end, exec: [touch, ran]}\nfinally:\n- {id: last, use: hidden.yaml}\n",
+    );
+    folder.file(
+        "hidden.yaml",
+        "runbook: 1\nname: hidden\npermissions: {run: [touch]}\nsteps:\n- {id: end, exec: [touch, ran]}\n",
+    );
+    let ran = plan(&folder, &[]).exits(0).shows("more than 20000 steps: those that come after are not shown");
+    // The last module's permissions are shown, however many steps come before.
+    assert!(ran.stdout.contains("  hidden (hidden.yaml), used at m-14.yaml:7\n    run   touch\n"));
+    // Whoever looks through all steps before a run looks through each file once.
+    folder.run(&["--until", "nowhere"]).exits(2).shows("there is no step `nowhere`");
+}
+
+#[test]
 fn programs_are_told_the_same() {
     let ran = plan(&Folder::with(HOSTILE), &["--output", "json", "--allow", "net:https://b.example"]).exits(0);
     let view: Json = serde_json::from_str(&ran.stdout).unwrap();

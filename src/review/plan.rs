@@ -13,7 +13,6 @@ use crate::template::Template;
 use crate::value::text_of;
 use serde::Serialize;
 use serde_json::Value as Json;
-use std::path::PathBuf;
 
 /// Number of the view's form; it changes when a key is renamed or taken away.
 pub const FORMAT: u32 = 1;
@@ -148,32 +147,47 @@ pub struct Warning {
     pub place: String,
 }
 
+/// Steps that a view has at most: files that use each other many times over are more than anybody reads. Permissions,
+/// secrets and warnings are those of all files nevertheless.
+const MOST_STEPS: usize = 20_000;
+
 impl View {
     /// `given`: public inputs that are known already.
     pub fn of(checked: &Checked, allowed: &Allowed, given: &[(String, Json)]) -> View {
         let plan = &checked.plan;
-        let mut making =
-            Making { permissions: Vec::new(), secrets: Vec::new(), warnings: Vec::new(), files: Vec::new() };
-        making.grant(plan, None);
-        let mut known = making.born(plan, None);
-        let sections = making.sections(plan, &mut known);
+        let mut told = Told::default();
+        told.file(plan, None);
+        let mut last: *const Plan = &raw const **plan;
+        let mut files = vec![last];
+        plan.each_step_by_file(&mut |file, used_at, step| {
+            if !std::ptr::eq(last, file) {
+                last = file;
+                if !files.contains(&last) {
+                    files.push(last);
+                    told.file(file, used_at);
+                }
+            }
+            told.step(file, step);
+        });
+        let mut steps = Steps { left: MOST_STEPS };
+        let sections = steps.sections(plan, &mut born(plan, None));
+        if steps.left == 0 {
+            let message = format!("more than {MOST_STEPS} steps: those that come after are not shown");
+            told.warn("cut", message, plan.source.name.clone());
+        }
         for warning in checked.warnings.iter().filter(|warning| warning.severity == Severity::Warning) {
             let place = warning.labels.first().map(|label| label.place.shown()).unwrap_or_default();
-            making.warn(warning.code, warning.message.clone(), place);
+            told.warn(warning.code, warning.message.clone(), place);
         }
+        let public = plan.inputs.iter().filter(|input| input.kind != InputType::Secret);
         View {
             format: FORMAT,
             playbook: plan.name.clone(),
             file: asked_for(checked),
-            permissions: making.permissions,
+            permissions: told.permissions,
             allowed: rules(&allowed.permissions),
-            secrets: making.secrets,
-            inputs: plan
-                .inputs
-                .iter()
-                .filter(|input| input.kind != InputType::Secret)
-                .map(|input| public(input, given))
-                .collect(),
+            secrets: told.secrets,
+            inputs: public.map(|input| self::public(input, given)).collect(),
             title: plan.title.clone(),
             deprecated: plan.deprecated.clone(),
             required_role: plan.required_role.clone(),
@@ -181,57 +195,34 @@ impl View {
             vars: vars(plan),
             sections,
             outputs: plan.outputs.iter().map(|(name, _)| name.clone()).collect(),
-            warnings: making.warnings,
+            warnings: told.warnings,
             digest: checked.digest.clone(),
         }
     }
 }
 
-struct Making {
+/// What is told of each file once, however often it is used.
+#[derive(Default)]
+struct Told {
     permissions: Vec<Granted>,
     secrets: Vec<SecretView>,
     warnings: Vec<Warning>,
-    /// Modules whose permissions and secrets are told already.
-    files: Vec<PathBuf>,
 }
 
-impl Making {
+impl Told {
     fn warn(&mut self, code: &str, message: String, place: String) {
         self.warnings.push(Warning { code: code.into(), message, place });
     }
 
-    fn grant(&mut self, plan: &Plan, used_at: Option<&Place>) {
-        self.files.push(plan.source.path.clone());
+    fn file(&mut self, plan: &Plan, used_at: Option<&Place>) {
         self.permissions.push(Granted {
             playbook: plan.name.clone(),
             file: plan.source.name.clone(),
             used_at: used_at.map(line_of),
             rules: rules(&plan.permissions),
         });
-    }
-
-    /// The names of a file before its first step. `given`: what a caller's step gives a module.
-    fn born(&mut self, plan: &Plan, given: Option<&[(String, Names)]>) -> Known {
-        let mut known = Known::default();
-        for input in &plan.inputs {
-            let from_caller = given.and_then(|given| given.iter().find(|(name, _)| *name == input.name));
-            let mut made_of = from_caller.map(|(_, names)| names.clone()).unwrap_or_default();
-            if input.kind == InputType::Secret && made_of.is_empty() {
-                made_of.insert(input.name.clone());
-            }
-            known.define(&input.name, made_of);
-        }
-        for (name, setting) in &plan.vars {
-            let made_of = known.in_setting(setting);
-            known.define(name, made_of);
-        }
-        known
-    }
-
-    /// Tells a file's secret inputs, once.
-    fn secret_inputs(&mut self, plan: &Plan, is_module: bool) {
         for input in plan.inputs.iter().filter(|input| input.kind == InputType::Secret) {
-            let from = if is_module { "given by its caller".to_string() } else { ways(input) };
+            let from = if used_at.is_some() { "given by its caller".to_string() } else { ways(input) };
             self.secret(&input.name, plan, &input.place, format!("input, {from}"), input.to.as_deref());
         }
     }
@@ -250,26 +241,79 @@ impl Making {
         });
     }
 
-    fn sections(&mut self, plan: &Plan, known: &mut Known) -> Vec<SectionView> {
-        // Once for each file: a module that is used twice has the same secrets.
-        let first = !self.secrets.iter().any(|secret| secret.playbook == plan.name);
-        if first {
-            self.secret_inputs(plan, self.permissions.len() > 1);
+    fn step(&mut self, plan: &Plan, step: &Step) {
+        if let Work::Exec(exec) = &step.work
+            && let Some(reason) = &exec.allow_secret_argv
+        {
+            let message =
+                format!("`{}` takes a secret as an argument, where all on the machine can read it: {reason}", step.id);
+            self.warn("allow-secret-argv", message, line_of(&step.place));
         }
-        let mut sections = Vec::new();
-        for (name, steps) in [("steps", &plan.steps), ("on_failure", &plan.on_failure), ("finally", &plan.finally)] {
-            if !steps.is_empty() {
-                sections.push(SectionView { name, steps: self.steps(plan, steps, known, first) });
+        if let Work::Manual { ask, .. } = &step.work {
+            for field in ask.iter().filter(|field| field.is_secret()) {
+                // What is captured from it says where it may go.
+                let to = step.capture.iter().find_map(|capture| capture.secret.as_ref()?.to.as_deref());
+                let from = format!("typed by a person at the step `{}`", step.id);
+                self.secret(&field.name, plan, &step.place, from, to);
             }
         }
-        sections
+        for capture in &step.capture {
+            let Some(mark) = &capture.secret else { continue };
+            let what = match &capture.from {
+                CaptureFrom::Header(_) => "a header of the answer",
+                CaptureFrom::Regex { .. } | CaptureFrom::Text(_) => "the text",
+                CaptureFrom::Jq(_) | CaptureFrom::JsonPath(_) => "the answer",
+            };
+            let from = format!("captured from {what} of the step `{}`", step.id);
+            self.secret(&capture.name, plan, &capture.place, from, mark.to.as_deref());
+        }
+    }
+}
+
+/// The names of a file before its first step. `given`: what a caller's step gives a module.
+fn born(plan: &Plan, given: Option<&[(String, Names)]>) -> Known {
+    let mut known = Known::default();
+    for input in &plan.inputs {
+        let from_caller = given.and_then(|given| given.iter().find(|(name, _)| *name == input.name));
+        let mut made_of = from_caller.map(|(_, names)| names.clone()).unwrap_or_default();
+        if input.kind == InputType::Secret && made_of.is_empty() {
+            made_of.insert(input.name.clone());
+        }
+        known.define(&input.name, made_of);
+    }
+    for (name, setting) in &plan.vars {
+        let made_of = known.in_setting(setting);
+        known.define(name, made_of);
+    }
+    known
+}
+
+/// The steps in order, modules expanded.
+struct Steps {
+    /// How many more there may be.
+    left: usize,
+}
+
+impl Steps {
+    fn sections(&mut self, plan: &Plan, known: &mut Known) -> Vec<SectionView> {
+        let lists = [("steps", &plan.steps), ("on_failure", &plan.on_failure), ("finally", &plan.finally)];
+        let there = lists.into_iter().filter(|(_, steps)| !steps.is_empty());
+        there.map(|(name, steps)| SectionView { name, steps: self.steps(steps, known) }).collect()
     }
 
-    fn steps(&mut self, plan: &Plan, steps: &[Step], known: &mut Known, first: bool) -> Vec<StepView> {
-        steps.iter().map(|step| self.step(plan, step, known, first)).collect()
+    fn steps(&mut self, steps: &[Step], known: &mut Known) -> Vec<StepView> {
+        let mut views = Vec::new();
+        for step in steps {
+            if self.left == 0 {
+                break;
+            }
+            self.left -= 1;
+            views.push(self.step(step, known));
+        }
+        views
     }
 
-    fn step(&mut self, plan: &Plan, step: &Step, known: &mut Known, first: bool) -> StepView {
+    fn step(&mut self, step: &Step, known: &mut Known) -> StepView {
         let mut view = StepView {
             id: step.id.to_string(),
             name: step.name.as_ref().map(written),
@@ -289,20 +333,13 @@ impl Making {
         match &step.work {
             Work::Http(http) => {
                 view.effect = Some(effect(step.effect).into());
-                self.http(http, &mut view);
+                self::http(http, &mut view);
                 exchange(http).into_iter().for_each(|template| into.extend(known.in_template(template)));
             }
             Work::Exec(exec) => {
                 view.effect = Some(effect(step.effect).into());
                 program(exec, &mut view);
                 given_to(exec).into_iter().for_each(|template| into.extend(known.in_template(template)));
-                if let Some(reason) = &exec.allow_secret_argv {
-                    let message = format!(
-                        "`{}` takes a secret as an argument, where all on the machine can read it: {reason}",
-                        step.id
-                    );
-                    self.warn("allow-secret-argv", message, line_of(&step.place));
-                }
             }
             Work::Set(settings) => {
                 for (name, value) in settings {
@@ -323,12 +360,6 @@ impl Making {
                     if field.is_secret() {
                         made_of.insert(field.name.clone());
                         view.captures_secrets.push(field.name.clone());
-                        if first {
-                            let from = format!("typed by a person at the step `{}`", step.id);
-                            // What is captured from it says where it may go.
-                            let to = step.capture.iter().find_map(|capture| capture.secret.as_ref()?.to.as_deref());
-                            self.secret(&field.name, plan, &step.place, from, to);
-                        }
                     }
                     // Only whoever reads the step's whole output reads it.
                     known.keep_output(&step.id.0, made_of);
@@ -338,15 +369,12 @@ impl Making {
             Work::Use { plan: module, with } => {
                 view.module = Some(module.name.clone());
                 view.module_file = Some(module.source.name.clone());
-                if !self.files.contains(&module.source.path) {
-                    self.grant(module, Some(&step.place));
-                }
                 let given: Vec<(String, Names)> =
                     with.iter().map(|(name, template)| (name.clone(), known.in_template(template))).collect();
                 into.extend(given.iter().flat_map(|(_, names)| names.iter().cloned()));
                 view.with = with.iter().map(|(name, template)| format!("{name} = {}", written(template))).collect();
                 view.vars = vars(module);
-                let mut inner = self.born(module, Some(&given));
+                let mut inner = born(module, Some(&given));
                 for section in self.sections(module, &mut inner) {
                     match section.name {
                         "on_failure" => view.on_failure.extend(section.steps),
@@ -354,52 +382,43 @@ impl Making {
                     }
                 }
             }
-            Work::Group(steps) | Work::Parallel { steps, .. } => view.steps = self.steps(plan, steps, known, first),
+            Work::Group(steps) | Work::Parallel { steps, .. } => view.steps = self.steps(steps, known),
             Work::Assert => {}
         }
         view.secrets = into.into_iter().collect();
-        self.captures(plan, step, known, first, &mut view);
-        view.on_failure.extend(self.steps(plan, &step.on_failure, known, first));
-        view.on_unknown = self.steps(plan, finders(&step.on_unknown), known, first);
+        captures(step, known, &mut view);
+        view.on_failure.extend(self.steps(&step.on_failure, known));
+        view.on_unknown = self.steps(finders(&step.on_unknown), known);
         view
     }
+}
 
-    fn http(&mut self, http: &Http, view: &mut StepView) {
-        view.method = Some(http.method.clone());
-        view.url = Some(written(&http.url));
-        view.redirects = http.redirects.filter(|most| *most > 0);
-        view.proxy = http.proxy.as_ref().map(written);
-        let tls = http.tls.iter().flat_map(|tls| [&tls.ca, &tls.client_cert, &tls.client_key]).flatten();
-        view.reads.extend(tls.map(written));
-        match &http.body {
-            Body::File(path) => view.reads.push(written(path)),
-            Body::Multipart(parts) => view.reads.extend(parts.iter().filter_map(|(_, part)| match part {
-                PartSource::File { path, .. } => Some(written(path)),
-                PartSource::Text(_) => None,
-            })),
-            _ => {}
-        }
+fn http(http: &Http, view: &mut StepView) {
+    view.method = Some(http.method.clone());
+    view.url = Some(written(&http.url));
+    view.redirects = http.redirects.filter(|most| *most > 0);
+    view.proxy = http.proxy.as_ref().map(written);
+    let tls = http.tls.iter().flat_map(|tls| [&tls.ca, &tls.client_cert, &tls.client_key]).flatten();
+    view.reads.extend(tls.map(written));
+    match &http.body {
+        Body::File(path) => view.reads.push(written(path)),
+        Body::Multipart(parts) => view.reads.extend(parts.iter().filter_map(|(_, part)| match part {
+            PartSource::File { path, .. } => Some(written(path)),
+            PartSource::Text(_) => None,
+        })),
+        _ => {}
     }
+}
 
-    fn captures(&mut self, plan: &Plan, step: &Step, known: &mut Known, first: bool, view: &mut StepView) {
-        for capture in &step.capture {
-            let mut made_of = Names::new();
-            if let Some(mark) = &capture.secret {
-                made_of.insert(capture.name.clone());
-                view.captures_secrets.push(capture.name.clone());
-                known.keep_output(&step.id.0, made_of.clone());
-                if first {
-                    let what = match &capture.from {
-                        CaptureFrom::Header(_) => "a header of the answer",
-                        CaptureFrom::Regex { .. } | CaptureFrom::Text(_) => "the text",
-                        CaptureFrom::Jq(_) | CaptureFrom::JsonPath(_) => "the answer",
-                    };
-                    let from = format!("captured from {what} of the step `{}`", step.id);
-                    self.secret(&capture.name, plan, &capture.place, from, mark.to.as_deref());
-                }
-            }
-            known.define(&capture.name, made_of);
+fn captures(step: &Step, known: &mut Known, view: &mut StepView) {
+    for capture in &step.capture {
+        let mut made_of = Names::new();
+        if capture.secret.is_some() {
+            made_of.insert(capture.name.clone());
+            view.captures_secrets.push(capture.name.clone());
+            known.keep_output(&step.id.0, made_of.clone());
         }
+        known.define(&capture.name, made_of);
     }
 }
 
