@@ -156,6 +156,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
             Some(template) => Some(template.render_text(&names)?),
         },
         own_env,
+        files: private.as_ref().map(|made| made.path().to_path_buf()),
         also_given,
         cwd,
         timeout: optional_duration(written.timeout.as_ref(), &names)?,

@@ -4,11 +4,13 @@
 mod files;
 mod glob;
 mod net;
+mod reach;
 #[cfg(test)]
 mod tests;
 
 pub use files::file_glob;
 pub use net::NetRule;
+pub use reach::{Extent, Reach};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub struct Permissions {
     /// Absolute globs, as [`file_glob`] makes them.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
+    /// Those of `read` and `write` that were written with `~/`: in a rehearsal nobody's home is at hand.
+    pub at_home: Vec<PathBuf>,
 }
 
 /// A refusal: what was wanted, and the line that would permit it.

@@ -3,6 +3,7 @@
 
 use super::Command;
 use super::guard::Guard;
+use super::kernel::Door;
 use super::program::Surroundings;
 use super::start::start;
 use crate::action::{ActionError, Cancel, Sent};
@@ -42,10 +43,11 @@ enum Stop {
 pub(super) async fn run(
     command: &Command,
     surroundings: &Surroundings,
+    door: Option<Door>,
     life: Option<RawFd>,
     cancel: &Cancel,
 ) -> Result<Ended, ActionError> {
-    let (mut child, guard) = start(command, surroundings, life).await?;
+    let (mut child, guard) = start(command, surroundings, door, life).await?;
     let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Err(ActionError::Failed { message: "the program has no process id".into(), sent: Sent::Perhaps });
     };

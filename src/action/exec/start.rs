@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of how it ends.
 
 use super::guard::{Guard, Line};
+use super::kernel::{Door, NOT_ENTERED};
 use super::program::Surroundings;
 use super::{Command, unsent};
 use crate::action::ActionError;
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 pub(super) async fn start(
     command: &Command,
     surroundings: &Surroundings,
+    door: Option<Door>,
     life: Option<RawFd>,
 ) -> Result<(Child, Guard), ActionError> {
     if !command.cwd.is_dir() {
@@ -30,7 +32,7 @@ pub(super) async fn start(
     })?;
     let mut attempts = 0;
     loop {
-        match prepare(command, surroundings, guard.line()).spawn() {
+        match prepare(command, surroundings, door, guard.line()).spawn() {
             Ok(child) => return Ok((child, guard)),
             // Someone still has the file open for writing, perhaps a child between fork and exec that is not meant
             // to: gone in a moment, and nothing was started yet.
@@ -39,7 +41,19 @@ pub(super) async fn start(
                 sleep(Duration::from_millis(10)).await;
             }
             Err(error) => {
+                if error.raw_os_error() == Some(NOT_ENTERED) {
+                    return Err(unsent(format!(
+                        "`{}` could not be confined, so it was not started: the kernel refuses it here (within too many \
+                         sandboxes already, perhaps)",
+                        surroundings.file.display()
+                    )));
+                }
                 let why = match error.kind() {
+                    io::ErrorKind::PermissionDenied if door.is_some() => {
+                        "permission denied; it is confined, so what runs it (its first line names it) has to lie where \
+                         programs are, or where `permissions.read` says"
+                            .to_string()
+                    }
                     io::ErrorKind::InvalidInput => "an argument or a variable has a NUL character in it".to_string(),
                     io::ErrorKind::ArgumentListTooLong => {
                         "its arguments and environment are too long; give long texts by `stdin` or `files`".to_string()
@@ -52,7 +66,12 @@ pub(super) async fn start(
     }
 }
 
-fn prepare(command: &Command, surroundings: &Surroundings, guard: Line) -> tokio::process::Command {
+fn prepare(
+    command: &Command,
+    surroundings: &Surroundings,
+    door: Option<Door>,
+    guard: Line,
+) -> tokio::process::Command {
     let mut prepared = tokio::process::Command::new(&surroundings.file);
     let mut argv = command.argv.iter().map(|value| value.expose_text());
     if let Some(argv0) = argv.next() {
@@ -79,13 +98,13 @@ fn prepare(command: &Command, surroundings: &Surroundings, guard: Line) -> tokio
         .stderr(Stdio::piped());
     let parent = std::process::id();
     // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
-    unsafe { prepared.pre_exec(move || isolate(parent, guard)) };
+    unsafe { prepared.pre_exec(move || isolate(parent, door, guard)) };
     prepared
 }
 
 /// In the child, before the program: a session of its own (so that it is a group of its own, and what asks for a
-/// password on the terminal fails instead of stopping for ever), guarded, private files, no descriptors but the three.
-fn isolate(parent: u32, guard: Line) -> io::Result<()> {
+/// password on the terminal fails instead of stopping for ever), guarded, private files, confined, no descriptors but the three.
+fn isolate(parent: u32, door: Option<Door>, guard: Line) -> io::Result<()> {
     // SAFETY: plain system calls on numbers.
     unsafe {
         if libc::setsid() < 0 {
@@ -100,6 +119,9 @@ fn isolate(parent: u32, guard: Line) -> io::Result<()> {
             libc::_exit(127);
         }
         as_born()?;
+        if let Some(door) = door {
+            door.enter()?;
+        }
         // Not closed but marked: the one by which a failed exec is told is among them.
         #[cfg(target_os = "linux")]
         libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);

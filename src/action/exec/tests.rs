@@ -28,7 +28,7 @@ impl Bench {
         let permissions = Permissions { run: names(run), env: names(env), ..Permissions::default() };
         let (stop, signal) = watch::channel(false);
         Bench {
-            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None, life: None },
+            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None, life: None, confinement: Confine::Auto.here() },
             grant: Grant(vec![Arc::new(permissions)]),
             stop,
             cancel: Cancel(signal),
@@ -64,6 +64,7 @@ fn command(argv: &[&str]) -> Command {
         stdin: None,
         own_env: Vec::new(),
         also_given: Vec::new(),
+        files: None,
         cwd: std::env::temp_dir(),
         timeout: Some(Duration::from_secs(60)),
         max_output: 1 << 20,
