@@ -95,7 +95,7 @@ fn info(scene: &Scene, folder: &Folder, address: &str, runbook: &Path) -> Info {
         let Player::Real { path, env } = player else { continue };
         players.push(path.clone());
         let named = env.values().map(|value| PathBuf::from(fill(value, &known)));
-        belongings.extend(named.filter(|path| path.is_absolute() && path.exists()));
+        belongings.extend(named.filter(|path| path.is_absolute()));
     }
     Info {
         world: 1,
