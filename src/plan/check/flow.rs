@@ -5,6 +5,7 @@ use super::Judge;
 use super::names::SecretName;
 use crate::diagnostic::Diagnostic;
 use crate::plan::Plan;
+use crate::plan::permissions::NetRule;
 use crate::playbook::document;
 use crate::secret::Target;
 use crate::source::{Part, Place};
@@ -308,9 +309,17 @@ pub fn env_permitted(judge: &mut Judge, name: &str, place: &Place) {
 
 pub fn unused_permissions(judge: &mut Judge, written: &document::Permissions, place: &Place) {
     let mut found = Vec::new();
+    // Programs connect to the ports that rules name: one of a port that no request needs may be there for a program.
+    let ports = |text: &String| NetRule::parse(text).ok().and_then(|rule| rule.ports());
+    let rules: Vec<&String> = written.net.iter().flatten().collect();
+    let needed = rules.iter().enumerate().filter(|(index, _)| judge.used.net.contains(index));
+    let needed: BTreeSet<u16> = needed.filter_map(|(_, text)| ports(text)).flatten().collect();
+    let has_programs = judge.used.unknown_run || !judge.used.run.is_empty();
+    let is_for_programs =
+        |text: &String| has_programs && ports(text).is_none_or(|own| own.iter().any(|port| !needed.contains(port)));
     if !judge.used.unknown_net {
         for (index, text) in written.net.iter().flatten().enumerate() {
-            if !judge.used.net.contains(&index) {
+            if !judge.used.net.contains(&index) && !is_for_programs(text) {
                 found.push((place.key("net").index(index), text.clone()));
             }
         }
