@@ -13,6 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 /// The program, and who guards it as long as it is attended to.
 pub(super) async fn start(
@@ -73,22 +74,25 @@ fn prepare(
     guard: Line,
 ) -> tokio::process::Command {
     let mut prepared = tokio::process::Command::new(&surroundings.file);
-    let mut argv = command.argv.iter().map(|value| value.expose_text());
+    let mut argv = command.argv.iter().map(|value| Zeroizing::new(value.expose_text()));
     if let Some(argv0) = argv.next() {
-        prepared.arg0(argv0);
+        prepared.arg0(argv0.as_str());
     }
-    prepared.args(argv).current_dir(&command.cwd).env_clear();
+    for argument in argv {
+        prepared.arg(argument.as_str());
+    }
+    prepared.current_dir(&command.cwd).env_clear();
     prepared.envs(surroundings.env.iter().map(|(name, value)| (name, value)));
     for (name, value) in &command.env {
-        let value = value.expose_text();
+        let value = Zeroizing::new(value.expose_text());
         match (&surroundings.path_first, name.as_str()) {
             (Some(first), "PATH") => {
                 let mut path = OsString::from(first);
                 path.push(":");
-                path.push(value);
+                path.push(value.as_str());
                 prepared.env(name, path)
             }
-            _ => prepared.env(name, value),
+            _ => prepared.env(name, value.as_str()),
         };
     }
     prepared.envs(command.own_env.iter().map(|(name, value)| (name, value)));
@@ -130,8 +134,12 @@ fn isolate(parent: u32, door: Option<Door>, guard: Line) -> io::Result<()> {
 }
 
 /// Gives a process between fork and exec the signals back that we ignore: a program that is meant to end by one must.
-/// For `pre_exec`; never an error.
+/// It leaves no core, which would hold its secrets. For `pre_exec`; never an error.
 pub(crate) fn as_born() -> io::Result<()> {
+    // Of one byte, which no core is: with 0 a kernel that hands cores to a program (core(5)) would still hand it over.
+    const NO_CORE: libc::rlimit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+    // SAFETY: a plain system call on a constant, safe after a fork.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &NO_CORE) };
     for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
         // SAFETY: a plain system call on numbers, safe after a fork.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
