@@ -50,7 +50,9 @@ fn tries(folder: &Folder) -> String {
 fn reaching(reads: &[&str], writes: &[&str]) -> String {
     let mut script = String::new();
     for path in reads {
-        script += &format!("if head -c1 {path} > /dev/null 2>&1 || ls {path}/ > /dev/null 2>&1; then echo 'read {path}'; fi\n");
+        script += &format!(
+            "if head -c1 {path} > /dev/null 2>&1 || ls {path}/ > /dev/null 2>&1; then echo 'read {path}'; fi\n"
+        );
     }
     for path in writes {
         script += &format!("if (echo x > {path}) 2> /dev/null; then echo 'wrote {path}'; fi\n");
@@ -153,7 +155,16 @@ fn a_program_writes_nothing_that_is_not_named() {
     if !has_landlock() {
         return;
     }
-    let outside = ["./new", "test.yaml", "$HOME/new", "/tmp/runbook-test-confined", "/var/tmp/new", "/dev/shm/new", "/etc/new", "/proc/sys/kernel/core_pattern"];
+    let outside = [
+        "./new",
+        "test.yaml",
+        "$HOME/new",
+        "/tmp/runbook-test-confined",
+        "/var/tmp/new",
+        "/dev/shm/new",
+        "/etc/new",
+        "/proc/sys/kernel/core_pattern",
+    ];
     let folder = playbook("", &reaching(&[], &outside));
     assert_eq!(tries(&folder), "");
     let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -170,14 +181,18 @@ fn what_is_named_can_be_written_and_nothing_beside_it() {
         "mkdir -p made/deep; {}\ntouch touched; mv made/in made/deep/moved; cat there; rm made/deep/moved; echo kept > made/kept; stat -c '%a %n' absent made/kept made/deep",
         reaching(&[], &writes)
     );
-    let folder =
-        playbook(", write: [there, absent, untouched, touched, \"made/**\", \"*.log\", \"empty/of/all/**\", none/at/all]", &script);
+    let folder = playbook(
+        ", write: [there, absent, untouched, touched, \"made/**\", \"*.log\", \"empty/of/all/**\", none/at/all]",
+        &script,
+    );
     folder.file("there", "before");
     folder.file("old.log", "before");
     let wanted = "wrote there\nwrote absent\nwrote old.log\nwrote made/in\nx\n600 absent\n600 made/kept\n700 made/deep";
     assert_eq!(tries(&folder), wanted);
     assert_eq!((folder.read("absent"), folder.read("made/kept")), ("x\n".into(), "kept\n".into()));
-    for (name, is_there) in [("untouched", false), ("touched", true), ("empty", false), ("none", false), ("beside", false)] {
+    for (name, is_there) in
+        [("untouched", false), ("touched", true), ("empty", false), ("none", false), ("beside", false)]
+    {
         assert_eq!(folder.path().join(name).exists(), is_there, "{name}");
     }
 }
@@ -206,7 +221,8 @@ fn links_lead_nowhere() {
 
 /// Connects to each port, and says to which it could.
 fn connecting(ports: &[u16]) -> String {
-    let each = |port: &u16| format!("if (exec 3<>/dev/tcp/127.0.0.1/{port}) 2> /dev/null; then echo reached {port}; fi\n");
+    let each =
+        |port: &u16| format!("if (exec 3<>/dev/tcp/127.0.0.1/{port}) 2> /dev/null; then echo reached {port}; fi\n");
     ports.iter().map(each).collect()
 }
 
@@ -242,7 +258,18 @@ fn a_program_sees_nothing_of_the_run_and_cannot_signal_it() {
     }
     let script = format!(
         "{}\nfor pid in $PPID $OTHER; do kill -0 $pid 2> /dev/null && echo signals; done\nkill -0 $$ && echo itself",
-        reaching(&["/proc/$PPID/environ", "/proc/$PPID/mem", "/proc/$PPID/maps", "/proc/$PPID/fd/1", "/proc/$PPID/cwd", "/proc/$OTHER/environ", "/proc/$OTHER/root"], &[])
+        reaching(
+            &[
+                "/proc/$PPID/environ",
+                "/proc/$PPID/mem",
+                "/proc/$PPID/maps",
+                "/proc/$PPID/fd/1",
+                "/proc/$PPID/cwd",
+                "/proc/$OTHER/environ",
+                "/proc/$OTHER/root"
+            ],
+            &[]
+        )
     );
     let folder = Folder::new();
     folder.file(
@@ -268,7 +295,8 @@ fn its_temporary_folder_is_its_own_and_goes() {
     );
     let place = folder.path().join("place");
     std::fs::create_dir(&place).unwrap();
-    let run = || folder.program().args(["run", "test.yaml", "--output", "json"]).env("TMPDIR", place.to_str().unwrap()).ran();
+    let run =
+        || folder.program().args(["run", "test.yaml", "--output", "json"]).env("TMPDIR", place.to_str().unwrap()).ran();
     let (one, two) = (said(run()), said(run()));
     assert!(one.starts_with(&format!("700\n{}/", place.display())), "{one}");
     assert_ne!(one, two);
@@ -309,7 +337,10 @@ fn the_summary_says_what_was_in_force() {
     assert_eq!(ran.finished()["confined"]["files"], true);
     assert_eq!(ran.finished()["confined"]["ports"], true);
     folder.program().args(["show", "last"]).ran().exits(0).shows(IN_FORCE);
-    folder.run(&["--output", "plain", "--confine", "off"]).exits(0).shows("programs were not confined: `confine` is off");
+    folder
+        .run(&["--output", "plain", "--confine", "off"])
+        .exits(0)
+        .shows("programs were not confined: `confine` is off");
     let ran = folder.run(&["--output", "json", "--confine", "off"]).exits(0);
     assert_eq!(ran.finished()["confined"]["files"], false);
     // Where no program was started there is nothing to say.

@@ -217,7 +217,8 @@ fn a_program_inherits_nothing_and_its_files_are_private() {
         });
     }
     let outputs = program.ran().exits(0).finished()["outputs"].clone();
-    let mut names: Vec<&str> = outputs["names"].as_str().unwrap().lines().filter_map(|line| line.split('=').next()).collect();
+    let mut names: Vec<&str> =
+        outputs["names"].as_str().unwrap().lines().filter_map(|line| line.split('=').next()).collect();
     names.sort_unstable();
     assert_eq!(names, ["HOME", "PATH", "TMPDIR"]);
     // bash itself opens the folder that it lists.
@@ -236,14 +237,8 @@ fn temporary(folder: &Folder) -> Vec<PathBuf> {
 /// Whatever is begun next tidies up after a run that could not.
 #[test]
 fn what_a_killed_run_left_goes_with_the_next_command() {
-    let commands: [&[&str]; 6] = [
-        &["status"],
-        &["list"],
-        &["check", "other.yaml"],
-        &["show", "last"],
-        &["config"],
-        &["run", "other.yaml"],
-    ];
+    let commands: [&[&str]; 6] =
+        [&["status"], &["list"], &["check", "other.yaml"], &["show", "last"], &["config"], &["run", "other.yaml"]];
     for command in commands {
         let folder = Folder::with(LASTING);
         folder.file("other.yaml", "runbook: 1\nname: other\nsteps: [{wait: 1ms}]\n");
@@ -286,5 +281,11 @@ fn nor_does_a_command_that_wraps_keys() {
         ".config/runbook/config.yaml",
         &format!("key_command:\n  wrap: [bash, -c, '{script}']\n  unwrap: [bash, -c, '{back}']\n"),
     );
-    folder.program().args(["config", "--try-key"]).env("RUNBOOK_PASSPHRASE", SECRET).ran().exits(0).shows("the key works");
+    folder
+        .program()
+        .args(["config", "--try-key"])
+        .env("RUNBOOK_PASSPHRASE", SECRET)
+        .ran()
+        .exits(0)
+        .shows("the key works");
 }

@@ -200,7 +200,8 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     failure.place = Some(assertions[0].place.clone());
     let excerpt = if over_variables || step.no_log { None } else { excerpt(&output, hidden) };
     failure.excerpt = excerpt.map(|text| here.facts().mask(&text));
-    if matches!(step.work, Work::Exec(_)) && here.hands().confinement.files && exec::smells_of_refusal(output.expose()) {
+    if matches!(step.work, Work::Exec(_)) && here.hands().confinement.files && exec::smells_of_refusal(output.expose())
+    {
         failure.help.push(CONFINED.into());
     }
     failure.assertions = assertions.into_iter().map(|assertion| mask_assertion(assertion, here)).collect();

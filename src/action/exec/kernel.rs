@@ -57,7 +57,11 @@ mod linux {
             Ok(abi) if abi > 0 => Confinement { files: true, ports: abi >= FIRST_WITH_PORTS, abi, why_not: None },
             _ => {
                 let is_off = io::Error::last_os_error().raw_os_error() == Some(libc::EOPNOTSUPP);
-                Confinement::none(if is_off { "Landlock is turned off in this kernel" } else { "this kernel has no Landlock" })
+                Confinement::none(if is_off {
+                    "Landlock is turned off in this kernel"
+                } else {
+                    "this kernel has no Landlock"
+                })
             }
         }
     }

@@ -57,7 +57,8 @@ impl Made {
         }
         let mut relied_on = RELIED_ON.lock().unwrap_or_else(PoisonError::into_inner);
         let is_links_free = around.canonicalize().is_ok_and(|real| real == around);
-        if relied_on.contains_key(path) || is_links_free && std::fs::DirBuilder::new().mode(0o700).create(path).is_ok() {
+        if relied_on.contains_key(path) || is_links_free && std::fs::DirBuilder::new().mode(0o700).create(path).is_ok()
+        {
             *relied_on.entry(path.to_path_buf()).or_default() += 1;
             self.0.push(path.to_path_buf());
         }
@@ -75,7 +76,9 @@ impl Drop for Made {
             }
             relied_on.remove(path);
             match path.symlink_metadata() {
-                Ok(about) if about.is_file() && about.len() == 0 && about.modified().is_ok_and(|at| at == UNTOUCHED) => {
+                Ok(about)
+                    if about.is_file() && about.len() == 0 && about.modified().is_ok_and(|at| at == UNTOUCHED) =>
+                {
                     let _ = std::fs::remove_file(path);
                 }
                 // Removes no folder that has anything in it.

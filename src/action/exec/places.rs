@@ -137,7 +137,8 @@ mod tests {
 
     fn found(folder: &Path, permissions: Vec<Arc<Permissions>>) -> Vec<(String, Rights)> {
         let root = folder.canonicalize().unwrap();
-        let name = |path: PathBuf| path.strip_prefix(&root).map_or(path.display().to_string(), |at| at.display().to_string());
+        let name =
+            |path: PathBuf| path.strip_prefix(&root).map_or(path.display().to_string(), |at| at.display().to_string());
         of(&Grant(permissions), true).unwrap().into_iter().map(|(path, rights)| (name(path), rights)).collect()
     }
 
@@ -155,7 +156,8 @@ mod tests {
         let (list, all) = (Rights::LIST, Rights::READ);
         assert_eq!(read(&["a/*.txt"]), [("a".into(), list), ("a/x.txt".into(), all)]);
         assert_eq!(read(&["a/*/*.txt"]), [("a".into(), list), ("a/b/z.txt".into(), all)]);
-        let deep = [("a".into(), list), ("a/b/c/w.txt".into(), all), ("a/b/z.txt".into(), all), ("a/x.txt".into(), all)];
+        let deep =
+            [("a".into(), list), ("a/b/c/w.txt".into(), all), ("a/b/z.txt".into(), all), ("a/x.txt".into(), all)];
         assert_eq!(read(&["a/**/*.txt"]), deep);
         assert_eq!(read(&["*/b/**"]), [("".into(), list), ("a/b".into(), all)]);
         assert_eq!(read(&["a"]), [], "a folder is not what is in it");
@@ -173,10 +175,7 @@ mod tests {
         let (read, write) = (Rights::READ, Rights::WRITE);
         assert_eq!(agreed(&["a/x", "b"], &[]), [("a/x".into(), read)]);
         assert_eq!(agreed(&["**"], &[]), [("a".into(), read), ("a/log".into(), read), ("a/out".into(), read)]);
-        assert_eq!(
-            agreed(&[], &["**"]),
-            [("a".into(), read), ("a/log".into(), write), ("a/out".into(), write)]
-        );
+        assert_eq!(agreed(&[], &["**"]), [("a".into(), read), ("a/log".into(), write), ("a/out".into(), write)]);
         assert_eq!(agreed(&[], &["a/out/x", "a/y", "z"]), [("a/out/x".into(), write), ("a/y".into(), read)]);
     }
 }

@@ -67,12 +67,7 @@ pub(super) async fn start(
     }
 }
 
-fn prepare(
-    command: &Command,
-    surroundings: &Surroundings,
-    door: Option<Door>,
-    guard: Line,
-) -> tokio::process::Command {
+fn prepare(command: &Command, surroundings: &Surroundings, door: Option<Door>, guard: Line) -> tokio::process::Command {
     let mut prepared = tokio::process::Command::new(&surroundings.file);
     let mut argv = command.argv.iter().map(|value| Zeroizing::new(value.expose_text()));
     if let Some(argv0) = argv.next() {

@@ -38,7 +38,9 @@ const DEVICES: &[&str] = &["/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 pub(super) fn places() -> impl Iterator<Item = (&'static Path, Rights)> {
     let read = READ.iter().map(|path| (Path::new(path), Rights::READ));
     let devices = DEVICES.iter().map(|path| (Path::new(path), Rights::WRITE));
-    read.chain(devices).chain([(Path::new("/etc"), Rights::LIST)]).chain(settings().iter().map(|path| (path.as_path(), Rights::READ)))
+    read.chain(devices)
+        .chain([(Path::new("/etc"), Rights::LIST)])
+        .chain(settings().iter().map(|path| (path.as_path(), Rights::READ)))
 }
 
 /// What of `/etc` everybody may read. The mode of a file says so, but root is not asked for it: hence looked for, once.
@@ -79,5 +81,7 @@ fn everybodys(folder: &Path) -> Result<Vec<PathBuf>, Vec<PathBuf>> {
 pub(super) fn on_path(path: &OsStr) -> Vec<PathBuf> {
     let home = std::env::home_dir().unwrap_or_default();
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-    folders.filter(|folder| folder.canonicalize().is_ok_and(|real| real != Path::new("/") && !home.starts_with(&real))).collect()
+    folders
+        .filter(|folder| folder.canonicalize().is_ok_and(|real| real != Path::new("/") && !home.starts_with(&real)))
+        .collect()
 }

@@ -30,7 +30,13 @@ impl Bench {
         let permissions = Permissions { run: names(run), env: names(env), write, ..Permissions::default() };
         let (stop, signal) = watch::channel(false);
         Bench {
-            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None, life: None, confinement: Confine::Auto.here() },
+            hands: Hands {
+                clients: http::Clients::default(),
+                masker: Masker::default(),
+                stand_ins: None,
+                life: None,
+                confinement: Confine::Auto.here(),
+            },
             grant: Grant(vec![Arc::new(permissions)]),
             stop,
             cancel: Cancel(signal),

@@ -130,14 +130,19 @@ mod tests {
             like("/x", "/x/**/y"),
         ];
         assert_eq!(read, wanted);
-        assert!(read[4].fits(Path::new("/nowhere/at*all/a/b.txt")) && !read[4].fits(Path::new("/nowhere/atxall/a/b.txt")));
+        assert!(
+            read[4].fits(Path::new("/nowhere/at*all/a/b.txt")) && !read[4].fits(Path::new("/nowhere/atxall/a/b.txt"))
+        );
     }
 
     #[test]
     fn ports_are_those_that_rules_come_to() {
         let ports = |net: &[&str]| grant(&[], net).reach(true).remove(0).ports.map(Vec::from_iter);
         assert_eq!(ports(&[]), Some(vec![]));
-        assert_eq!(ports(&["example.com", "http://example.com", "GET https://example.com:8443/x"]), Some(vec![80, 443, 8443]));
+        assert_eq!(
+            ports(&["example.com", "http://example.com", "GET https://example.com:8443/x"]),
+            Some(vec![80, 443, 8443])
+        );
         assert_eq!(ports(&["127.0.0.1"]), Some(vec![80, 443]));
         assert_eq!(ports(&["https://example.com", "https://example.com:*"]), None);
     }
