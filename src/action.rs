@@ -24,6 +24,8 @@ pub struct Hands {
     pub stand_ins: Option<StandIns>,
     /// The descriptor that shows that the run is live; open for as long as a program of it may be.
     pub life: Option<std::os::fd::RawFd>,
+    /// What programs are held to; the same for all of a run.
+    pub confinement: crate::event::Confinement,
 }
 
 /// Where a world's fakes are. Whatever is not named here does not exist.
@@ -34,6 +36,19 @@ pub struct StandIns {
     /// The folder that is looked into for programs, alone; an absolute name `/usr/bin/x` is `usr/bin/x` in it. Scripts
     /// find a few tools that talk to nobody besides, and it comes first on every PATH.
     pub programs: PathBuf,
+    /// The programs behind those of the world: they may be anywhere.
+    pub players: Vec<PathBuf>,
+    /// What belongs to them, to be read and written: the world's folder, and what the world names besides.
+    pub belongings: Vec<PathBuf>,
+    /// Where the world listens, for its programs.
+    pub address: Option<url::Url>,
+}
+
+impl StandIns {
+    /// The TCP ports at which something of the world listens.
+    fn ports(&self) -> std::collections::BTreeSet<u16> {
+        self.hosts.values().chain(&self.address).filter_map(url::Url::port_or_known_default).collect()
+    }
 }
 
 /// What a step answered: one JSON document, its strings tainted where they are secret.

@@ -295,7 +295,8 @@ fn program() -> i32 {
         }
     };
     logs::start(arguments.verbose, &masker);
-    if matches!(arguments.command, Command::Run(_) | Command::Resume(_)) {
+    // Whatever is done: what a killed run left is to go soon. A program of a world is within a run that did so.
+    if !matches!(arguments.command, Command::WorldProgram { .. } | Command::Schema { .. }) {
         hygiene::sweep();
     }
     let flags = arguments.flags;

@@ -81,6 +81,8 @@ pub struct Engine<'a> {
 /// What is counted and noted for the summary.
 #[derive(Default)]
 struct Tally {
+    /// Whether a program was started.
+    programs: Cell<bool>,
     passed: Cell<usize>,
     failed: Cell<usize>,
     skipped: Cell<usize>,
@@ -301,6 +303,7 @@ impl<'a> Engine<'a> {
             warnings: self.tally.warnings.take(),
             custody: if passed { Vec::new() } else { self.ledger.holds() },
             resume: (!passed && self.ledger.is_lasting()).then(|| self.ledger.run_id().to_string()),
+            confined: self.tally.programs.get().then(|| self.hands.confinement.clone()),
         }
     }
 
@@ -425,6 +428,10 @@ impl<'a> Engine<'a> {
 
     fn no_failures(&self) -> bool {
         self.tally.failures.borrow().is_empty()
+    }
+
+    fn note_program(&self) {
+        self.tally.programs.set(true);
     }
 
     /// How much was done in this process.

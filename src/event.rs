@@ -260,6 +260,40 @@ pub struct RunFinished {
     pub custody: Vec<String>,
     /// The run's id, where it did not pass and can be gone on with.
     pub resume: Option<String>,
+    /// What held the programs to their permissions; `None` where none was started.
+    pub confined: Option<Confinement>,
+}
+
+/// What the system holds programs to, whatever they try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Confinement {
+    /// The files that they may read and write.
+    pub files: bool,
+    /// The TCP ports that they may connect to.
+    pub ports: bool,
+    /// What the kernel's Landlock can do: its ABI; 0 where there is none.
+    pub abi: u32,
+    /// Why they were held to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
+}
+
+impl Confinement {
+    pub fn none(why: &str) -> Confinement {
+        Confinement { files: false, ports: false, abi: 0, why_not: Some(why.into()) }
+    }
+
+    /// One line, for people.
+    pub fn words(&self) -> String {
+        match (self.files, self.ports, &self.why_not) {
+            (true, true, _) => "programs were confined by Landlock (files and TCP ports)".into(),
+            (true, false, _) => {
+                format!("programs were confined by Landlock (files only: this kernel has ABI {})", self.abi)
+            }
+            (false, _, Some(why)) => format!("programs were not confined: {why}"),
+            (false, _, None) => "programs were not confined".into(),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -491,6 +491,12 @@ impl Plan {
         all
     }
 
+    pub fn starts_programs(&self) -> bool {
+        let mut any = false;
+        self.each_step(&mut |step| any |= matches!(step.work, Work::Exec(_)));
+        any
+    }
+
     /// The texts of this file and of the files it uses.
     pub fn sources(&self) -> Vec<Arc<Source>> {
         let mut sources: Vec<Arc<Source>> = vec![self.source.clone()];

@@ -105,7 +105,13 @@ impl World {
             let base = forward.as_deref().unwrap_or(&self.info.address);
             Some((host.clone(), url::Url::parse(base).ok()?))
         });
-        StandIns { hosts: hosts.collect(), programs: self.info.programs.clone() }
+        StandIns {
+            hosts: hosts.collect(),
+            programs: self.info.programs.clone(),
+            players: self.info.players.clone(),
+            belongings: self.info.belongings.clone(),
+            address: url::Url::parse(&self.info.address).ok(),
+        }
     }
 
     /// Stand-in for an input; `known` are the public inputs given so far.

@@ -111,7 +111,7 @@ fn gated() -> (Server, mpsc::Sender<()>) {
 
 fn playbook(server: &Server, rest: &str) -> Folder {
     Folder::with(&format!(
-        "runbook: 1\nname: test\npermissions:\n  net: [\"http://{0}/**\"]\n  run: [bash, sleep]\nvars:\n  api: http://{0}\n{rest}",
+        "runbook: 1\nname: test\npermissions:\n  net: [\"http://{0}/**\"]\n  run: [bash, sleep]\n  write: [\"**\"]\nvars:\n  api: http://{0}\n{rest}",
         server.address()
     ))
 }

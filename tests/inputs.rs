@@ -80,7 +80,7 @@ fn all_that_is_wrong_is_told_at_once_and_nothing_runs() {
     let folder = Folder::with(
         &EVERY
             .replace("  - id: see", "  - id: mark\n    exec: [touch, ran]\n  - id: see")
-            .replace("inputs:", "permissions: {run: [touch]}\ninputs:"),
+            .replace("inputs:", "permissions: {run: [touch], write: [ran]}\ninputs:"),
     );
     let ran = folder
         .run(&[

@@ -60,7 +60,10 @@ fn shows_what_is_in_force_and_where_it_comes_from() {
 #[test]
 fn a_mistake_in_the_configuration_ends_what_needs_it_before_anything_is_done() {
     let folder = configured("actr: ana\n");
-    folder.file("test.yaml", "runbook: 1\nname: test\npermissions: {run: [touch]}\nsteps:\n- exec: [touch, done]\n");
+    folder.file(
+        "test.yaml",
+        "runbook: 1\nname: test\npermissions: {run: [touch], write: [done]}\nsteps:\n- exec: [touch, done]\n",
+    );
     folder.run(&[]).exits(2).shows("did you mean `actor`?").shows("1 | actr");
     folder.program().arg("config").ran().exits(2).shows("did you mean `actor`?");
     folder.run(&["--config", "none.yaml"]).exits(2).shows("there is no file");

@@ -8,7 +8,7 @@ use support::{Answer, Folder, Server};
 /// A playbook that may talk to the server, with these steps.
 fn playbook(server: &Server, rest: &str) -> String {
     format!(
-        "runbook: 1\nname: test\npermissions:\n  net: [\"http://{0}/**\"]\n  run: [echo, cat, bash, sh, sleep, env, \"false\", \"true\"]\n  env: [\"*\"]\nvars:\n  api: http://{0}\n{rest}",
+        "runbook: 1\nname: test\npermissions:\n  net: [\"http://{0}/**\"]\n  run: [echo, cat, bash, sh, sleep, env, \"false\", \"true\"]\n  env: [\"*\"]\n  write: [\"**\"]\nvars:\n  api: http://{0}\n{rest}",
         server.address()
     )
 }

@@ -57,6 +57,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("argon2", &["journal/keeper/passphrase.rs"]),
     ("getrandom", &["journal/seal.rs"]),
     ("crc32fast", &["journal/"]),
+    ("landlock", &["action/exec/kernel.rs"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

@@ -207,7 +207,7 @@ fn programs_are_permitted_as_they_are_spelt() {
     let server = echoing();
     let run = |rule: &str, program: &str| {
         let folder = Folder::with(&format!(
-            "runbook: 1\nname: test\npermissions: {{run: [{rule}]}}\ninputs: {{p: {{type: string, default: \"{program}\"}}}}\nsteps:\n  - id: bad\n    exec: [\"{{{{ p }}}}\", -c, 'touch ran']\n"
+            "runbook: 1\nname: test\npermissions: {{run: [{rule}], write: [ran]}}\ninputs: {{p: {{type: string, default: \"{program}\"}}}}\nsteps:\n  - id: bad\n    exec: [\"{{{{ p }}}}\", -c, 'touch ran']\n"
         ));
         std::fs::create_dir(folder.path().join("bin")).unwrap();
         std::os::unix::fs::symlink("/bin/sh", folder.path().join("bin/sh")).unwrap();

@@ -34,6 +34,7 @@ inputs:
 lock: "rotate:{{ service }}"
 permissions:
   run: [sh]
+  write: [stored]
 steps:
   - id: make
     name: Make it

@@ -2,12 +2,18 @@
 //! Deliberately knows nothing of retries and assertions.
 
 mod child;
+mod confine;
 mod guard;
+mod kernel;
+mod made;
+mod places;
 mod program;
 mod start;
+mod system;
 #[cfg(test)]
 mod tests;
 
+pub use confine::Confine;
 pub use program::file_of;
 pub(crate) use start::as_born;
 
@@ -31,6 +37,8 @@ pub struct Command {
     pub own_env: Vec<(String, String)>,
     /// The values whose taint flows to the program by other ways (private files).
     pub also_given: Vec<Value>,
+    /// The folder of its private files.
+    pub files: Option<PathBuf>,
     /// Absolute.
     pub cwd: PathBuf,
     pub timeout: Option<Duration>,
@@ -47,7 +55,9 @@ pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Res
         return Err(ActionError::Interrupted { sent: Sent::No });
     }
     let surroundings = Surroundings::of(&name, hands.stand_ins.as_ref())?;
-    let ended = child::run(command, &surroundings, hands.life, leave.cancel).await?;
+    let cage = confine::cage(&hands.confinement, leave.grant, command, &surroundings, hands.stand_ins.as_ref())?;
+    let door = cage.as_ref().map(confine::Cage::door);
+    let ended = child::run(command, &surroundings, door, hands.life, leave.cancel).await?;
     let stdout = String::from_utf8_lossy(&ended.stdout);
     Ok(Value::plain(json!({
         "exit_code": ended.exit_code,
@@ -57,6 +67,14 @@ pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Res
         "stderr": String::from_utf8_lossy(&ended.stderr),
         "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })))
+}
+
+/// Whether a program that was not let do something would answer so.
+pub fn smells_of_refusal(output: &Json) -> bool {
+    let said = |stream: &str| output[stream].as_str().unwrap_or_default();
+    let word = ["ermission denied", "EACCES", "EPERM", "peration not permitted"].iter();
+    let is_said = word.into_iter().any(|word| said("stderr").contains(word) || said("stdout").contains(word));
+    output["exit_code"] != 0 && (is_said || matches!(output["exit_code"].as_i64(), Some(126 | 127)))
 }
 
 /// Whether it may run with what it is given. Gives the program's name.

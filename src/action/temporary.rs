@@ -45,6 +45,30 @@ impl TemporaryFolder {
     }
 }
 
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        remove(self.path());
+    }
+}
+
+/// Removes a folder with all that is in it, also what a program has made read-only.
+fn remove(folder: &Path) {
+    if std::fs::remove_dir_all(folder).is_err() {
+        open_up(folder);
+        let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// Makes folders such that what is in them can be removed; links are left alone.
+fn open_up(folder: &Path) {
+    let _ = std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700));
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
 fn sweep(place: &Path) {
     // SAFETY: a plain system call without arguments.
     let own = unsafe { libc::geteuid() };
@@ -55,7 +79,7 @@ fn sweep(place: &Path) {
             && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own);
         // Whose number is not to be seen here may live in another container: its lock is.
         if is_left && File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok()) {
-            let _ = std::fs::remove_dir_all(entry.path());
+            remove(&entry.path());
         }
     }
 }

@@ -7,10 +7,13 @@ mod show;
 pub use show::{ConfigArguments, show};
 
 use super::OutputKind;
+use crate::action::exec::Confine;
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source, Span};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use document::Document;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,6 +35,28 @@ pub struct Flags {
     /// Who you are, in the audit entry and the record [env: RUNBOOK_ACTOR]
     #[arg(long, global = true, value_name = "NAME")]
     pub actor: Option<String>,
+    /// Holds programs to their permissions by the kernel: auto (where it can), off, or required [env: RUNBOOK_CONFINE]
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    pub confine: Option<ConfineWhen>,
+}
+
+/// How `confine` is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ConfineWhen {
+    Auto,
+    Off,
+    Required,
+}
+
+impl From<ConfineWhen> for Confine {
+    fn from(when: ConfineWhen) -> Confine {
+        match when {
+            ConfineWhen::Auto => Confine::Auto,
+            ConfineWhen::Off => Confine::Off,
+            ConfineWhen::Required => Confine::Required,
+        }
+    }
 }
 
 /// What is in force, each with where it comes from.
@@ -44,6 +69,7 @@ pub struct Config {
     pub state: Given<PathBuf>,
     pub output: Given<OutputKind>,
     pub key: Given<Key>,
+    pub confine: Given<Confine>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,21 +197,12 @@ fn load(flags: &Flags, around: &Surroundings<'_>) -> Result<Config, Vec<Diagnost
         value.unwrap_or(Given { value: "unknown".into(), from: Whence::Default })
     };
 
-    let output = match around.text("RUNBOOK_OUTPUT") {
-        Err(mistake) => {
-            mistakes.push(mistake);
-            None
-        }
-        Ok(None) => document.output.map(|value| Given { value, from: written("output") }),
-        Ok(Some(text)) => match <OutputKind as clap::ValueEnum>::from_str(&text, false) {
-            Ok(value) => Some(Given { value, from: Whence::Variable("RUNBOOK_OUTPUT") }),
-            Err(_) => {
-                let mistake = outside("RUNBOOK_OUTPUT", text, "unknown-value", "this is no kind of output".into());
-                mistakes.push(mistake.help("give `human`, `plain` or `json`"));
-                None
-            }
-        },
-    };
+    let output = chosen(around, "RUNBOOK_OUTPUT", "`human`, `plain` or `json`", &mut mistakes);
+    let output = output.or_else(|| document.output.map(|value| Given { value, from: written("output") }));
+    let variable = chosen::<ConfineWhen>(around, "RUNBOOK_CONFINE", "`auto`, `off` or `required`", &mut mistakes);
+    let confine = flags.confine.map(|value| Given { value, from: Whence::Flag("--confine") }).or(variable);
+    let confine = confine.or_else(|| document.confine.map(|value| Given { value, from: written("confine") }));
+    let confine = confine.unwrap_or(Given { value: ConfineWhen::Auto, from: Whence::Default });
 
     let state =
         given(&flags.state_dir, "--state-dir", "RUNBOOK_STATE_DIR").or_else(|| path_in("state", &document.state));
@@ -224,8 +241,34 @@ fn load(flags: &Flags, around: &Surroundings<'_>) -> Result<Config, Vec<Diagnost
             state,
             output: output.unwrap_or(Given { value: OutputKind::Human, from: Whence::Default }),
             key,
+            confine: Given { value: confine.value.into(), from: confine.from },
         }),
         _ => Err(mistakes),
+    }
+}
+
+/// One of a few words, by a variable.
+fn chosen<T: ValueEnum>(
+    around: &Surroundings<'_>,
+    name: &'static str,
+    words: &str,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Option<Given<T>> {
+    let text = match around.text(name) {
+        Ok(text) => text?,
+        Err(mistake) => {
+            mistakes.push(mistake);
+            return None;
+        }
+    };
+    match T::from_str(&text, false) {
+        Ok(value) => Some(Given { value, from: Whence::Variable(name) }),
+        Err(_) => {
+            let what = if name == "RUNBOOK_OUTPUT" { "kind of output" } else { "word for it" };
+            let mistake = outside(name, text, "unknown-value", format!("this is no {what}"));
+            mistakes.push(mistake.help(format!("give {words}")));
+            None
+        }
     }
 }
 

@@ -8,7 +8,8 @@ use crate::secret::Masker;
 pub fn harden() {
     // SAFETY: plain system calls on this process with constant arguments; a refusal only means less protection.
     unsafe {
-        let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // Programs get the 1 (`as_born`).
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: 1 };
         libc::setrlimit(libc::RLIMIT_CORE, &none);
         libc::umask(0o077);
         // A file that may not grow further is an error of that write, told like a full disk. A closed pipe is one

@@ -9,7 +9,7 @@ use crate::secret::{Masker, Secret};
 use std::io::ErrorKind;
 use std::sync::Arc;
 
-const VARIABLE: &str = "RUNBOOK_PASSPHRASE";
+pub(super) const VARIABLE: &str = "RUNBOOK_PASSPHRASE";
 
 /// How often a person may mistype.
 const TRIES: usize = 3;

@@ -3,6 +3,7 @@
 use super::inputs::Resolved;
 use super::person::{Operator, Terminal, Words};
 use super::{Exit, OperatorArguments, OutputKind};
+use crate::action::exec::Confine;
 use crate::action::{Hands, http};
 use crate::engine::{Engine, Options, Sink};
 use crate::event::{RunEvent, RunFinished, RunOutcome};
@@ -34,6 +35,7 @@ pub struct Launch<'a> {
     /// What shows that the run is live.
     pub life: Option<RawFd>,
     pub allowed: Allowed,
+    pub confine: Confine,
 }
 
 /// Makes the ledger of a run, given who answers in it.
@@ -77,6 +79,7 @@ impl Launch<'_> {
             masker: self.masker.clone(),
             stand_ins: self.world.as_ref().map(|world| world.stand_ins()),
             life: self.life,
+            confinement: self.confine.here(),
         };
         let options = Options {
             dry_run: self.dry_run,
@@ -184,6 +187,20 @@ pub fn attest(plan: &Plan, operator: &OperatorArguments, world: Option<&World>) 
     }
     super::tell(&format!("error: this SOP requires the role `{role}`\nhelp: attest that you hold it: `--role {role}`"));
     Err(Exit::Refused)
+}
+
+/// Whether programs can be confined as the operator demands, where the plan starts any.
+pub fn can_confine(plan: &Plan, confine: Confine) -> Result<(), Exit> {
+    match confine.lacks().filter(|_| plan.starts_programs()) {
+        None => Ok(()),
+        Some(why) => {
+            super::tell(&format!(
+                "error: this playbook starts programs, and `confine` demands that they be confined: {why}\n\
+                 help: run it on a Linux with Landlock (6.7 or later), or without that demand: `--confine auto`"
+            ));
+            Err(Exit::Refused)
+        }
+    }
 }
 
 /// `--until`, `--approve` and their like name steps; one that does not exist is a typo that would go unnoticed.

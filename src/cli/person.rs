@@ -44,7 +44,11 @@ struct Leaving(Vec<(i32, libc::sighandler_t)>);
 
 impl Leaving {
     fn begin() -> Leaving {
-        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP].into_iter();
+        Leaving::at(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP])
+    }
+
+    fn at(signals: &[i32]) -> Leaving {
+        let signals = signals.iter().copied();
         // Whoever had the terminal's end ignored is not ended by it.
         let signals = signals.filter(|signal| *signal != libc::SIGHUP || !super::signals::is_ignored(*signal));
         // SAFETY: a plain change of how this process takes a signal, undone when this is dropped.
@@ -110,6 +114,8 @@ impl Terminal {
         if unseen {
             let keep = |modes| *MODES.lock().unwrap_or_else(PoisonError::into_inner) = modes;
             keep(modes());
+            // Nobody else listens for Ctrl-\, at which the process would end with the terminal as it is now.
+            let _leaving = Leaving::at(&[libc::SIGQUIT]);
             let answer = rpassword::read_password();
             keep(None);
             return answer;

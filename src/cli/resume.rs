@@ -3,7 +3,7 @@
 use super::begin::{self, Again};
 use super::config::Config;
 use super::inputs::{Given, resolve_again};
-use super::launch::{Launch, attest, unknown_step};
+use super::launch::{Launch, attest, can_confine, unknown_step};
 use super::person::Words;
 use super::{Exit, ResumeArguments};
 use crate::digest::sha256_hex;
@@ -57,6 +57,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
     let allowed = arguments.operator.allow.parse(&history.run.allowed)?;
     let checked = playbook(arguments, &history, &folder, &allowed)?;
     let plan = checked.plan.clone();
+    can_confine(&plan, config.confine.value)?;
     let words = Words::new(arguments.redo.clone(), arguments.done.clone(), arguments.abandon);
     let named = arguments.redo.iter().map(|id| ("--redo", id)).chain(arguments.done.iter().map(|id| ("--done", id)));
     let approved = arguments.operator.approve.iter().map(|id| ("--approve", id));
@@ -107,6 +108,7 @@ fn resumed(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> Res
         masker,
         life: Some(begun.journal.life()),
         allowed: allowed.clone(),
+        confine: config.confine.value,
     };
     let exit = launch.go(Some(Box::new(|person| begun.with(person, masker))), run);
     Ok(super::run::keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))

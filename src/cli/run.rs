@@ -3,7 +3,7 @@
 use super::begin::{self, New};
 use super::config::Config;
 use super::inputs::{Given, resolve};
-use super::launch::{Launch, Remember, attest, unknown_step};
+use super::launch::{Launch, Remember, attest, can_confine, unknown_step};
 use super::person::Words;
 use super::{Exit, RunArguments};
 use crate::diagnostic::{Severity, one_line};
@@ -44,6 +44,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         );
         return Err(Exit::Mistakes);
     }
+    can_confine(&plan, config.confine.value)?;
     let world = arguments.world.as_deref().map(World::open).transpose();
     let world = world.map_err(|error| super::tell_world_error(&error))?.map(Rc::new);
     let given = Given { set: &arguments.set, files: &arguments.inputs, allowed: &allowed };
@@ -94,6 +95,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         masker,
         life,
         allowed: allowed.clone(),
+        confine: config.confine.value,
     };
     let exit = launch.go(remember, run);
     Ok(keep_world_state(arguments.world_state.as_deref(), world.as_deref(), exit))

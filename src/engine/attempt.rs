@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 /// Longest excerpt of an answer that a failure shows, in characters.
 const LONGEST_EXCERPT: usize = 2_000;
 
+/// What may be the matter with a program that was not let do something.
+const CONFINED: &str = "it was confined: of files it has what `permissions.read` and `permissions.write` name (a folder as \
+    `folder/**`), and it connects to the ports of `permissions.net`; where it needs more, name it there";
+
 /// Performs a step's action once and judges what came of it.
 pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &Cancel) -> Attempted {
     let clock = Instant::now();
@@ -29,7 +33,11 @@ pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &C
             Err(error) => Err(Trouble::Render(error)),
             Ok(ready) => {
                 let leave = Leave { grant: &here.grant, cancel };
-                exec::perform(here.hands(), &ready.command, &leave).await.map_err(Trouble::Action)
+                let performed = exec::perform(here.hands(), &ready.command, &leave).await;
+                if !matches!(performed, Err(ActionError::Refused { .. })) {
+                    here.engine.note_program();
+                }
+                performed.map_err(Trouble::Action)
             }
         },
         Work::Set(settings) => return set(step, settings, scope, here),
@@ -192,6 +200,10 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     failure.place = Some(assertions[0].place.clone());
     let excerpt = if over_variables || step.no_log { None } else { excerpt(&output, hidden) };
     failure.excerpt = excerpt.map(|text| here.facts().mask(&text));
+    if matches!(step.work, Work::Exec(_)) && here.hands().confinement.files && exec::smells_of_refusal(output.expose())
+    {
+        failure.help.push(CONFINED.into());
+    }
     failure.assertions = assertions.into_iter().map(|assertion| mask_assertion(assertion, here)).collect();
     Attempted::Failed(Missed {
         failure,

@@ -10,6 +10,7 @@ use crate::value::{Names, Value};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// Why an action could not be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -117,7 +118,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
         for (name, template) in &written.files {
             let content = template.render_text(names)?;
             let file = made
-                .write(name, content.expose_text().as_bytes())
+                .write(name, Zeroizing::new(content.expose_text()).as_bytes())
                 .map_err(|error| RenderError::Value(format!("the private file `{name}` cannot be written: {error}")))?;
             paths.push((name.clone(), file.display().to_string()));
             also_given.push(content);
@@ -156,6 +157,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
             Some(template) => Some(template.render_text(&names)?),
         },
         own_env,
+        files: private.as_ref().map(|made| made.path().to_path_buf()),
         also_given,
         cwd,
         timeout: optional_duration(written.timeout.as_ref(), &names)?,

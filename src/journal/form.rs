@@ -345,6 +345,7 @@ pub fn event(event: &event::RunEvent) -> Option<record::Record> {
             rollback: finished.rollback.clone(),
             outputs: finished.outputs.clone(),
             warnings: finished.warnings.clone(),
+            confined: finished.confined.clone(),
             custody: finished.custody.clone(),
             lock: None,
         }),

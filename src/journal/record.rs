@@ -1,7 +1,7 @@
 //! Owns what a journal says: its records, one JSON object a line, under a format number.
 //! Deliberately knows nothing of how lines are chained or made durable.
 
-use crate::event::{FailureKind, RunOutcome, Section};
+use crate::event::{Confinement, FailureKind, RunOutcome, Section};
 use crate::ledger::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -463,6 +463,9 @@ pub struct RunFinished {
     /// Names of secrets that the run holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub custody: Vec<String>,
+    /// What held the programs to their permissions; absent where none was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confinement>,
     /// Name of the lock that it had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,

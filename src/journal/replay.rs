@@ -181,6 +181,7 @@ impl Replay {
             outputs: finished.outputs.clone(),
             warnings: finished.warnings.clone(),
             custody: finished.custody.clone(),
+            confined: finished.confined.clone(),
             resume: (!passed && !went_on).then(|| self.run.clone()),
         }
     }

@@ -6,6 +6,7 @@ mod allowed;
 mod files;
 mod glob;
 mod net;
+mod reach;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use allowed::Allowed;
 pub use files::{file_covers, file_glob};
 pub use glob::name_covers;
 pub use net::NetRule;
+pub use reach::{Extent, Reach};
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Permissions {
     /// Absolute globs, as [`file_glob`] makes them.
     pub read: Vec<PathBuf>,
     pub write: Vec<PathBuf>,
+    /// Those of `read` and `write` that were written with `~/`: in a rehearsal nobody's home is at hand.
+    pub at_home: Vec<PathBuf>,
 }
 
 /// Whether a rule of `permissions.run` can be one.

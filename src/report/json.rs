@@ -77,6 +77,7 @@ fn form(event: &RunEvent) -> Value {
             "event": "run-finished",
             "outcome": finished.outcome.word(),
             "duration_ms": millis(finished.duration),
+            "confined": finished.confined,
             "passed": finished.passed, "failed": finished.failed, "skipped": finished.skipped,
             "changes": finished.changes, "perhaps_changed": finished.perhaps_changed,
             "failures": finished.failures.iter().map(|(key, failure)| {

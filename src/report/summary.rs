@@ -67,6 +67,7 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
         "outputs",
         finished.outputs.iter().map(|(name, value)| format!("{name}: {}", neutral(&text_of(value)))),
     );
+    lines.extend(finished.confined.iter().map(|confined| out.paint("2", &neutral(&confined.words()))));
     if !passed {
         let why = finished.failures.iter().map(|(key, failure)| {
             let key = if key.as_str().is_empty() { "the run" } else { key.as_str() };

@@ -34,6 +34,12 @@ pub struct Info {
     pub folder: PathBuf,
     /// The folder that a run has for PATH.
     pub programs: PathBuf,
+    /// What the programs in there start.
+    #[serde(default)]
+    pub players: Vec<PathBuf>,
+    /// What belongs to them: the world's folder, and what the `env` of real ones names.
+    #[serde(default)]
+    pub belongings: Vec<PathBuf>,
     /// Hosts, and the URLs of those that are forwarded.
     pub hosts: IndexMap<String, Option<String>>,
     pub pace: f64,

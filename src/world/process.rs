@@ -31,6 +31,7 @@ impl Process {
             .arg("world")
             .arg("--")
             .arg(file)
+            .env_remove("RUNBOOK_PASSPHRASE")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)

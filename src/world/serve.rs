@@ -4,16 +4,18 @@
 use super::WorldError;
 use super::control::Info;
 use super::document::Approve;
+use super::fill::fill;
 use super::folder::Folder;
 use super::hosts::Host;
 use super::play::Play;
+use super::programs::Player;
 use super::scene::Scene;
 use super::server::{self, House};
 use super::stage::Stage;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
@@ -56,7 +58,7 @@ async fn play(scene: Scene, serving: &Serving) -> Result<(), WorldError> {
     let unix = UnixListener::bind(folder.socket()).map_err(failed("make its socket"))?;
     let runbook = std::env::current_exe().map_err(failed("find its own program"))?;
     folder.furnish(&scene, &runbook, &address).map_err(failed("furnish its folder"))?;
-    let info = serde_json::to_value(info(&scene, &folder, &address)).unwrap_or_default();
+    let info = serde_json::to_value(info(&scene, &folder, &address, &runbook)).unwrap_or_default();
     let stage = Stage::open(Play::new(scene)).map_err(failed("start its thread"))?;
     let unneeded = unneeded(serving.keep);
     // Whoever started us may be gone, or may not want to read: that is no reason to end.
@@ -75,7 +77,7 @@ async fn play(scene: Scene, serving: &Serving) -> Result<(), WorldError> {
     Ok(())
 }
 
-fn info(scene: &Scene, folder: &Folder, address: &str) -> Info {
+fn info(scene: &Scene, folder: &Folder, address: &str, runbook: &Path) -> Info {
     let hosts = scene.hosts.iter().map(|(name, host)| {
         let forward = match host {
             Host::Forward(url) => Some(url.to_string()),
@@ -87,6 +89,14 @@ fn info(scene: &Scene, folder: &Folder, address: &str) -> Info {
         Approve::Word(_) => (true, Vec::new()),
         Approve::Steps(steps) => (false, steps.clone()),
     };
+    let known = folder.known(address);
+    let (mut players, mut belongings) = (vec![runbook.to_path_buf()], vec![folder.files()]);
+    for player in scene.programs.values() {
+        let Player::Real { path, env } = player else { continue };
+        players.push(path.clone());
+        let named = env.values().map(|value| PathBuf::from(fill(value, &known)));
+        belongings.extend(named.filter(|path| path.is_absolute()));
+    }
     Info {
         world: 1,
         file: scene.name.clone(),
@@ -94,6 +104,8 @@ fn info(scene: &Scene, folder: &Folder, address: &str) -> Info {
         socket: folder.socket(),
         folder: folder.files(),
         programs: folder.programs(),
+        players,
+        belongings,
         hosts: hosts.collect(),
         pace: scene.pace,
         approve_all,

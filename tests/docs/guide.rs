@@ -73,13 +73,14 @@ fn console(folder: &Folder, block: &Block) -> String {
     commands.iter().zip(outputs).map(|(command, output)| format!("$ {command}\n{output}")).collect()
 }
 
-/// Whether two outputs differ in ids, times and ports only.
+/// Whether two outputs differ in ids, times, ports, and in what the kernel can hold programs to only.
 fn alike(one: &str, other: &str) -> bool {
     let masks = [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}", "RUN"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "WHEN"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
         (r" +\d+(\.\d+)? m?s\b", " TIME"),
+        (r"(?m)^programs were (not )?confined.*", "CONFINED"),
     ];
     let masks = masks.map(|(pattern, word)| (Regex::new(pattern).unwrap(), word));
     let mask = |text: &str| {

@@ -225,6 +225,7 @@ fn write_run(runs: &Path, number: usize, name: &str) {
         rollback: None,
         outputs: Vec::new(),
         warnings: Vec::new(),
+        confined: None,
         custody: Vec::new(),
         lock: None,
     });

@@ -3,6 +3,7 @@
 
 use super::Command;
 use super::guard::Guard;
+use super::kernel::Door;
 use super::program::Surroundings;
 use super::start::start;
 use crate::action::{ActionError, Cancel, Sent};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
+use zeroize::{Zeroize, Zeroizing};
 
 /// How long the group has between TERM and KILL.
 const GRACE: Duration = Duration::from_secs(2);
@@ -26,8 +28,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Ended {
     pub(super) exit_code: Option<i32>,
     pub(super) signal: Option<String>,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+    pub(super) stdout: Zeroizing<Vec<u8>>,
+    pub(super) stderr: Zeroizing<Vec<u8>>,
 }
 
 /// Why attending to it stopped.
@@ -42,18 +44,19 @@ enum Stop {
 pub(super) async fn run(
     command: &Command,
     surroundings: &Surroundings,
+    door: Option<Door>,
     life: Option<RawFd>,
     cancel: &Cancel,
 ) -> Result<Ended, ActionError> {
-    let (mut child, guard) = start(command, surroundings, life).await?;
+    let (mut child, guard) = start(command, surroundings, door, life).await?;
     let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) else {
         return Err(ActionError::Failed { message: "the program has no process id".into(), sent: Sent::Perhaps });
     };
     let group = Group { id, attended: false, _guard: guard };
     let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let input = command.stdin.as_ref().map(|value| value.expose_text()).unwrap_or_default();
+    let (mut out, mut err) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let input = command.stdin.as_ref().map(|value| Zeroizing::new(value.expose_text())).unwrap_or_default();
     let stop = {
         let limit = command.max_output;
         let talk = async {
@@ -175,13 +178,25 @@ async fn read(
     what: &'static str,
 ) -> Result<(), &'static str> {
     let Some(mut pipe) = pipe else { return Ok(()) };
-    let mut piece = vec![0; 16 << 10];
+    let mut piece = Zeroizing::new(vec![0; 16 << 10]);
     loop {
         match pipe.read(&mut piece).await {
             Ok(0) | Err(_) => return Ok(()),
             Ok(count) if into.len() as u64 + count as u64 > limit => return Err(what),
-            Ok(count) => into.extend_from_slice(&piece[..count]),
+            Ok(count) => {
+                grow(into, count);
+                into.extend_from_slice(&piece[..count]);
+            }
         }
+    }
+}
+
+/// Makes room for `count` more; what it was in before is wiped.
+fn grow(bytes: &mut Vec<u8>, count: usize) {
+    if bytes.capacity() - bytes.len() < count {
+        let mut larger = Vec::with_capacity((bytes.capacity() * 2).max(bytes.len() + count));
+        larger.extend_from_slice(bytes);
+        std::mem::replace(bytes, larger).zeroize();
     }
 }
 

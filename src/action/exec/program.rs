@@ -24,35 +24,49 @@ pub(super) struct Surroundings {
     pub(super) env: Vec<(&'static str, OsString)>,
     /// In a rehearsal PATH begins here whatever the step says.
     pub(super) path_first: Option<OsString>,
-    /// Goes when the program is done.
-    _rehearsal: Option<TemporaryFolder>,
+    /// The run's own PATH; in a rehearsal what stands for it.
+    pub(super) path: OsString,
+    /// Holds what is the program's alone, its TMPDIR above all. Goes when the program is done.
+    folder: TemporaryFolder,
 }
 
 impl Surroundings {
     pub(super) fn of(name: &str, stand_ins: Option<&StandIns>) -> Result<Surroundings, ActionError> {
+        let no_folder = |error: std::io::Error| unsent(format!("no private folder: {error}"));
         let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
-        let mut env: Vec<(&'static str, OsString)> = ["HOME", "LANG", "TZ", "TMPDIR"]
-            .into_iter()
-            .filter_map(|name| Some((name, std::env::var_os(name)?)))
-            .collect();
+        let mut env: Vec<(&'static str, OsString)> =
+            ["HOME", "LANG", "TZ"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))).collect();
+        let folder = TemporaryFolder::new().map_err(no_folder)?;
+        // Not the run's: what others leave there is none of the program's affair, nor what it leaves of theirs.
+        let temporary = folder.path().join("tmp");
+        std::fs::create_dir(&temporary).map_err(no_folder)?;
+        env.push(("TMPDIR", temporary.into_os_string()));
         match stand_ins {
             None => {
                 let file = find(name, &path)?;
-                env.push(("PATH", path));
-                Ok(Surroundings { file, env, path_first: None, _rehearsal: None })
+                env.push(("PATH", path.clone()));
+                Ok(Surroundings { file, env, path_first: None, path, folder })
             }
             Some(stand_ins) => {
-                let folder = TemporaryFolder::new().map_err(|error| unsent(format!("no private folder: {error}")))?;
-                let tools =
-                    tools(folder.path(), &path).map_err(|error| unsent(format!("no private folder: {error}")))?;
+                let tools = tools(folder.path(), &path).map_err(no_folder)?;
                 let file = find_in_world(name, &stand_ins.programs, &tools)?;
                 let path = [stand_ins.programs.as_os_str(), tools.as_os_str()].join(OsStr::new(":"));
                 // The programs of a rehearsal know nobody's accounts.
                 env.retain(|(name, _)| *name != "HOME");
                 env.extend([("HOME", folder.path().join("home").into_os_string()), ("PATH", path.clone())]);
-                Ok(Surroundings { file, env, path_first: Some(path), _rehearsal: Some(folder) })
+                Ok(Surroundings { file, env, path_first: Some(path.clone()), path, folder })
             }
         }
+    }
+
+    /// The folder that is the program's own.
+    pub(super) fn own(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The file that a permitted name stands for, if any.
+    pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
+        find(name, &self.path).ok()
     }
 }
 

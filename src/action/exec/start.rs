@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of how it ends.
 
 use super::guard::{Guard, Line};
+use super::kernel::{Door, NOT_ENTERED};
 use super::program::Surroundings;
 use super::{Command, unsent};
 use crate::action::ActionError;
@@ -12,11 +13,13 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 /// The program, and who guards it as long as it is attended to.
 pub(super) async fn start(
     command: &Command,
     surroundings: &Surroundings,
+    door: Option<Door>,
     life: Option<RawFd>,
 ) -> Result<(Child, Guard), ActionError> {
     if !command.cwd.is_dir() {
@@ -30,7 +33,7 @@ pub(super) async fn start(
     })?;
     let mut attempts = 0;
     loop {
-        match prepare(command, surroundings, guard.line()).spawn() {
+        match prepare(command, surroundings, door, guard.line()).spawn() {
             Ok(child) => return Ok((child, guard)),
             // Someone still has the file open for writing, perhaps a child between fork and exec that is not meant
             // to: gone in a moment, and nothing was started yet.
@@ -39,7 +42,19 @@ pub(super) async fn start(
                 sleep(Duration::from_millis(10)).await;
             }
             Err(error) => {
+                if error.raw_os_error() == Some(NOT_ENTERED) {
+                    return Err(unsent(format!(
+                        "`{}` could not be confined, so it was not started: the kernel refuses it here (within too many \
+                         sandboxes already, perhaps)",
+                        surroundings.file.display()
+                    )));
+                }
                 let why = match error.kind() {
+                    io::ErrorKind::PermissionDenied if door.is_some() => {
+                        "permission denied; it is confined, so what runs it (its first line names it) has to lie where \
+                         programs are, or where `permissions.read` says"
+                            .to_string()
+                    }
                     io::ErrorKind::InvalidInput => "an argument or a variable has a NUL character in it".to_string(),
                     io::ErrorKind::ArgumentListTooLong => {
                         "its arguments and environment are too long; give long texts by `stdin` or `files`".to_string()
@@ -52,24 +67,27 @@ pub(super) async fn start(
     }
 }
 
-fn prepare(command: &Command, surroundings: &Surroundings, guard: Line) -> tokio::process::Command {
+fn prepare(command: &Command, surroundings: &Surroundings, door: Option<Door>, guard: Line) -> tokio::process::Command {
     let mut prepared = tokio::process::Command::new(&surroundings.file);
-    let mut argv = command.argv.iter().map(|value| value.expose_text());
+    let mut argv = command.argv.iter().map(|value| Zeroizing::new(value.expose_text()));
     if let Some(argv0) = argv.next() {
-        prepared.arg0(argv0);
+        prepared.arg0(argv0.as_str());
     }
-    prepared.args(argv).current_dir(&command.cwd).env_clear();
+    for argument in argv {
+        prepared.arg(argument.as_str());
+    }
+    prepared.current_dir(&command.cwd).env_clear();
     prepared.envs(surroundings.env.iter().map(|(name, value)| (name, value)));
     for (name, value) in &command.env {
-        let value = value.expose_text();
+        let value = Zeroizing::new(value.expose_text());
         match (&surroundings.path_first, name.as_str()) {
             (Some(first), "PATH") => {
                 let mut path = OsString::from(first);
                 path.push(":");
-                path.push(value);
+                path.push(value.as_str());
                 prepared.env(name, path)
             }
-            _ => prepared.env(name, value),
+            _ => prepared.env(name, value.as_str()),
         };
     }
     prepared.envs(command.own_env.iter().map(|(name, value)| (name, value)));
@@ -79,13 +97,13 @@ fn prepare(command: &Command, surroundings: &Surroundings, guard: Line) -> tokio
         .stderr(Stdio::piped());
     let parent = std::process::id();
     // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
-    unsafe { prepared.pre_exec(move || isolate(parent, guard)) };
+    unsafe { prepared.pre_exec(move || isolate(parent, door, guard)) };
     prepared
 }
 
 /// In the child, before the program: a session of its own (so that it is a group of its own, and what asks for a
-/// password on the terminal fails instead of stopping for ever), guarded, private files, no descriptors but the three.
-fn isolate(parent: u32, guard: Line) -> io::Result<()> {
+/// password on the terminal fails instead of stopping for ever), guarded, private files, confined, no descriptors but the three.
+fn isolate(parent: u32, door: Option<Door>, guard: Line) -> io::Result<()> {
     // SAFETY: plain system calls on numbers.
     unsafe {
         if libc::setsid() < 0 {
@@ -100,6 +118,9 @@ fn isolate(parent: u32, guard: Line) -> io::Result<()> {
             libc::_exit(127);
         }
         as_born()?;
+        if let Some(door) = door {
+            door.enter()?;
+        }
         // Not closed but marked: the one by which a failed exec is told is among them.
         #[cfg(target_os = "linux")]
         libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
@@ -108,8 +129,12 @@ fn isolate(parent: u32, guard: Line) -> io::Result<()> {
 }
 
 /// Gives a process between fork and exec the signals back that we ignore: a program that is meant to end by one must.
-/// For `pre_exec`; never an error.
+/// It leaves no core, which would hold its secrets. For `pre_exec`; never an error.
 pub(crate) fn as_born() -> io::Result<()> {
+    // Of one byte, which no core is: with 0 a kernel that hands cores to a program (core(5)) would still hand it over.
+    const NO_CORE: libc::rlimit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+    // SAFETY: a plain system call on a constant, safe after a fork.
+    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &NO_CORE) };
     for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
         // SAFETY: a plain system call on numbers, safe after a fork.
         unsafe { libc::signal(signal, libc::SIG_DFL) };

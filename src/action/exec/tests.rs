@@ -25,10 +25,18 @@ struct Bench {
 impl Bench {
     fn new(run: &[&str], env: &[&str]) -> Bench {
         let names = |list: &[&str]| list.iter().map(|name| name.to_string()).collect();
-        let permissions = Permissions { run: names(run), env: names(env), ..Permissions::default() };
+        // Files are the affair of `tests/confined.rs`.
+        let write = vec!["/**".into()];
+        let permissions = Permissions { run: names(run), env: names(env), write, ..Permissions::default() };
         let (stop, signal) = watch::channel(false);
         Bench {
-            hands: Hands { clients: http::Clients::default(), masker: Masker::default(), stand_ins: None, life: None },
+            hands: Hands {
+                clients: http::Clients::default(),
+                masker: Masker::default(),
+                stand_ins: None,
+                life: None,
+                confinement: Confine::Auto.here(),
+            },
             grant: Grant(vec![Arc::new(permissions)]),
             stop,
             cancel: Cancel(signal),
@@ -64,6 +72,7 @@ fn command(argv: &[&str]) -> Command {
         stdin: None,
         own_env: Vec::new(),
         also_given: Vec::new(),
+        files: None,
         cwd: std::env::temp_dir(),
         timeout: Some(Duration::from_secs(60)),
         max_output: 1 << 20,

@@ -16,6 +16,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// What goes along on this hop.
 pub(super) struct Cargo<'a> {
@@ -92,7 +93,8 @@ pub(super) fn build(
     match cargo.auth {
         None => {}
         Some(Auth::Bearer(token)) => {
-            let mut value = header_value("authorization", &format!("Bearer {}", token.expose_text()))?;
+            let token = Zeroizing::new(token.expose_text());
+            let mut value = header_value("authorization", &Zeroizing::new(format!("Bearer {}", *token)))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -101,7 +103,7 @@ pub(super) fn build(
             if user.contains(':') {
                 return Err(unsent("a user name of `auth.basic` must have no colon"));
             }
-            builder = builder.basic_auth(user, Some(password.expose_text()));
+            builder = builder.basic_auth(user, Some(Zeroizing::new(password.expose_text()).as_str()));
         }
     }
     let default_type = |headers: &mut HeaderMap, kind: &'static str| {
@@ -121,7 +123,7 @@ pub(super) fn build(
             default_type(&mut headers, "application/x-www-form-urlencoded");
             let mut form = url::form_urlencoded::Serializer::new(String::new());
             for (name, value) in fields {
-                form.append_pair(name, &value.expose_text());
+                form.append_pair(name, &Zeroizing::new(value.expose_text()));
             }
             builder = builder.body(form.finish());
         }
@@ -155,7 +157,7 @@ fn add(headers: &mut HeaderMap, name: &str, value: &Value) -> Result<(), ActionE
     }
     let known = HeaderName::from_bytes(name.as_bytes())
         .map_err(|_| unsent(format!("{name:?} is no name of a header: only letters, digits and `-`")))?;
-    let mut content = header_value(name, &value.expose_text())?;
+    let mut content = header_value(name, &Zeroizing::new(value.expose_text()))?;
     content.set_sensitive(value.is_secret());
     headers.try_append(known, content).map_err(|_| unsent("there are too many headers"))?;
     Ok(())

@@ -33,7 +33,13 @@ impl Bench {
     fn new(rules: &[&str]) -> Bench {
         let (stop, signal) = watch::channel(false);
         Bench {
-            hands: Hands { clients: Clients::default(), masker: Masker::default(), stand_ins: None, life: None },
+            hands: Hands {
+                clients: Clients::default(),
+                masker: Masker::default(),
+                stand_ins: None,
+                life: None,
+                confinement: crate::event::Confinement::none(""),
+            },
             grant: granting(rules),
             stop,
             cancel: Cancel(signal),

@@ -1,5 +1,6 @@
 //! Owns the shape of the configuration file, and what of it does not go together.
 
+use super::ConfineWhen;
 use crate::cli::OutputKind;
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source};
@@ -18,6 +19,8 @@ pub struct Document {
     pub state: Option<String>,
     /// How runs are shown.
     pub output: Option<OutputKind>,
+    /// Holds programs to their permissions by the kernel: where it can, never, or always.
+    pub confine: Option<ConfineWhen>,
     /// A file with a key that wraps the keys of runs; made at first use.
     pub key_file: Option<String>,
     /// Wraps the keys of runs with a passphrase, which is asked for or taken from RUNBOOK_PASSPHRASE.

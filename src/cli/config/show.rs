@@ -1,6 +1,7 @@
 //! Owns `runbook config`: what is in force and where it comes from, and whether the key works.
 
 use super::{Config, Flags, Given, Key, Whence};
+use crate::action::exec::Confine;
 use crate::cli::{Exit, keys, print_line, tell, tell_mistakes};
 use crate::secret::Masker;
 use clap::{Args, ValueEnum};
@@ -29,6 +30,7 @@ pub fn show(flags: &Flags, arguments: &ConfigArguments, masker: &Masker) -> Exit
         ("actor", config.actor.value.clone(), from(&config.actor)),
         ("state", config.state.value.display().to_string(), from(&config.state)),
         ("output", output.map(|output| output.get_name().to_string()).unwrap_or_default(), from(&config.output)),
+        ("confine", confined(config.confine.value), from(&config.confine)),
         ("key", described(&config.key.value, id.as_ref().ok()), from(&config.key)),
     ];
     let width = rows.iter().map(|(_, value, _)| value.chars().count()).max().unwrap_or_default();
@@ -74,6 +76,21 @@ fn described(key: &Key, id: Option<&Option<String>>) -> String {
         Key::Passphrase => "passphrase".into(),
         Key::Command { wrap, unwrap: Some(unwrap) } => format!("wrap {}, unwrap {}", argv(wrap), argv(unwrap)),
         Key::Command { wrap, unwrap: None } => format!("wrap {}", argv(wrap)),
+    }
+}
+
+/// With what it comes to here.
+fn confined(confine: Confine) -> String {
+    let here = confine.here();
+    let word = match confine {
+        Confine::Auto => "auto",
+        Confine::Off => return "off".into(),
+        Confine::Required => "required",
+    };
+    match (here.files && here.ports, here.why_not) {
+        (true, _) => format!("{word} (Landlock, ABI {})", here.abi),
+        (false, None) => format!("{word} (Landlock for files only, ABI {})", here.abi),
+        (false, Some(why)) => format!("{word} ({why})"),
     }
 }
 

@@ -1,5 +1,5 @@
 //! Owns the programs that print a secret (`op read`, `pass show`): what they print, and what they say meanwhile.
-//! Deliberately knows nothing of inputs. Such a program has our whole environment: it finds its own session there.
+//! Deliberately knows nothing of inputs. Such a program has our environment: it finds its own session there, but not our passphrase.
 
 use crate::secret::Masker;
 use std::io::{self, Read, Write};
@@ -20,6 +20,7 @@ pub fn output_of(argv: &[String], masker: &Masker) -> Result<String, String> {
     let (program, rest) = argv.split_first().ok_or("its `command` is empty")?;
     let cannot = |error: io::Error| format!("the command `{program}` cannot be run: {error}");
     let mut command = Command::new(program);
+    command.env_remove(crate::cli::keys::VARIABLE);
     command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: it makes only calls that are safe between fork and exec.
     unsafe { command.pre_exec(crate::action::exec::as_born) };

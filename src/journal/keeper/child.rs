@@ -147,6 +147,8 @@ fn start(argv: &[String], terminal: Option<&Terminal>) -> Result<Child, Trouble>
     let (program, arguments) =
         argv.split_first().filter(|(program, _)| !program.is_empty()).ok_or(Trouble::NoProgram)?;
     let mut command = Command::new(program);
+    // It has its own ways to unlock what it holds, and ours are none of its affair.
+    command.env_remove("RUNBOOK_PASSPHRASE");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let (parent, terminal) = (std::process::id(), terminal.map(|terminal| terminal.0.as_raw_fd()));
     // SAFETY: only calls that are safe between fork and exec (signal-safety(7)): no allocation, no locks.
@@ -180,6 +182,8 @@ fn isolate(parent: u32, terminal: Option<RawFd>) -> io::Result<()> {
         if let Some(terminal) = terminal {
             give(terminal, libc::getpid());
         }
+        // Not 0: a kernel that hands cores to a program would still hand it over (core(5)).
+        libc::setrlimit(libc::RLIMIT_CORE, &libc::rlimit { rlim_cur: 1, rlim_max: 1 });
         #[cfg(target_os = "linux")]
         {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

@@ -39,7 +39,11 @@ impl Judge<'_> {
         }
         for (key, globs) in [("read", &written.read), ("write", &written.write)] {
             for (index, text) in globs.iter().flatten().enumerate() {
-                match file_glob(&folder, text) {
+                let glob = file_glob(&folder, text);
+                if text.starts_with("~/") {
+                    permissions.at_home.extend(glob.clone());
+                }
+                match glob {
                     Ok(glob) if key == "read" => permissions.read.push(glob),
                     Ok(glob) => permissions.write.push(glob),
                     Err(message) => {

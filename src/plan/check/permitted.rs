@@ -3,7 +3,7 @@
 
 use super::Judge;
 use crate::diagnostic::Diagnostic;
-use crate::plan::permissions::{file_covers, file_glob, name_covers};
+use crate::plan::permissions::{NetRule, file_covers, file_glob, name_covers};
 use crate::plan::{Body, Http, PartSource, Plan, Work};
 use crate::playbook::document;
 use crate::source::{Part, Place};
@@ -174,9 +174,18 @@ impl Judge<'_> {
         let used = &self.used;
         let run = written.run.iter().flatten().enumerate();
         let run = run.filter(|(_, text)| used.run.contains(*text)).map(|(index, _)| index).collect();
+        // Programs connect to the ports that rules name: one of a port that no request needs may be there for a program.
+        let rules = &self.permissions.net;
+        let needed: BTreeSet<u16> = used.net.iter().filter_map(|index| rules.get(*index)?.ports()).flatten().collect();
+        let for_programs =
+            |rule: &NetRule| rule.ports().is_none_or(|own| own.iter().any(|port| !needed.contains(port)));
+        let mut net = used.net.clone();
+        if used.programs || used.unknown_run {
+            net.extend(places(rules, for_programs));
+        }
         let mut found = Vec::new();
         for (key, list, unknown, used) in [
-            ("net", &written.net, used.unknown_net, &used.net),
+            ("net", &written.net, used.unknown_net, &net),
             ("run", &written.run, used.unknown_run, &run),
             ("env", &written.env, false, &used.env),
             ("read", &written.read, used.unknown_read || used.programs, &used.read),

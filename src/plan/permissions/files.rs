@@ -3,6 +3,7 @@
 
 use super::Refusal;
 use super::glob::{Glob, Segment, Token};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,7 +11,14 @@ use std::path::{Component, Path, PathBuf};
 ///
 /// `folder` is the playbook's: its own symbolic links are resolved and its own `*` taken as they are. Links further
 /// down are not: `data/*` does not follow a `data` that is a link to elsewhere.
+///
+/// `~/` is the home folder of whoever runs it.
 pub fn file_glob(folder: &Path, text: &str) -> Result<PathBuf, String> {
+    if let Some(rest) = text.strip_prefix("~/") {
+        let home = std::env::home_dir().filter(|home| home.is_absolute());
+        let home = home.ok_or("there is no home folder, so that `~/` is nowhere")?;
+        return file_glob(&home, rest);
+    }
     if text.is_empty() {
         return Err("a path is empty".into());
     }
@@ -57,7 +65,7 @@ pub(super) fn literal(path: &Path) -> PathBuf {
         }
         escaped.push(*byte);
     }
-    PathBuf::from(std::ffi::OsString::from_vec(escaped))
+    PathBuf::from(OsString::from_vec(escaped))
 }
 
 pub(super) fn fits(rule: &Path, path: &Path) -> bool {
@@ -72,6 +80,32 @@ pub fn file_covers(rule: &Path, other: &Path) -> bool {
 
 fn glob(rule: &Path) -> Glob {
     Glob::new(names(rule).map(|name| if name == b"**" { Segment::Any } else { Segment::Like(tokens(name)) }).collect())
+}
+
+/// A segment of a rule.
+pub(super) enum Piece {
+    /// It fits this name alone.
+    Name(OsString),
+    /// `**`.
+    Any,
+    Wild,
+}
+
+pub(super) fn pieces(rule: &Path) -> impl Iterator<Item = Piece> {
+    names(rule).map(|name| {
+        let literal: Option<Vec<u8>> = tokens(name)
+            .into_iter()
+            .map(|token| match token {
+                Token::Byte(byte) => Some(byte),
+                _ => None,
+            })
+            .collect();
+        match literal {
+            _ if name == b"**" => Piece::Any,
+            Some(bytes) => Piece::Name(OsString::from_vec(bytes)),
+            None => Piece::Wild,
+        }
+    })
 }
 
 fn tokens(name: &[u8]) -> Vec<Token> {

@@ -116,6 +116,12 @@ impl NetRule {
         address::is_metadata_name(name) || matches!(address, Some(address::Kind::Walled(_)))
     }
 
+    /// The ports that it comes to; `None`: any.
+    pub fn ports(&self) -> Option<Vec<u16>> {
+        let schemes = ["https", "http"].into_iter().filter(|scheme| self.scheme_fits(scheme));
+        (self.port != PortRule::Any).then(|| schemes.filter_map(|scheme| self.port.number(scheme)).collect())
+    }
+
     fn methods_fit(&self, method: &str) -> bool {
         self.methods.is_empty() || self.methods.iter().any(|allowed| allowed == method)
     }
