@@ -1,18 +1,21 @@
 //! Owns the view of a plan: permissions first, then secrets, then the steps in order, modules expanded.
 //! Deliberately draws nothing: texts stand here as they were written, and whoever shows them makes them safe.
 
-use super::secrets::{Known, Names, finders};
+mod steps;
+mod told;
+
 use crate::diagnostic::Severity;
 use crate::plan::check::Checked;
-use crate::plan::permissions::{Allowed, NetRule, Permissions};
-use crate::plan::{Auth, Body, CaptureFrom, Exec, Http, Input, PartSource, Plan, Setting, Step, Work};
-use crate::playbook::document::{Effect, InputType};
-use crate::secret::Target;
+use crate::plan::permissions::Allowed;
+use crate::plan::{Input, Plan, Setting};
+use crate::playbook::document::InputType;
 use crate::source::Place;
 use crate::template::Template;
 use crate::value::text_of;
 use serde::Serialize;
 use serde_json::Value as Json;
+use steps::{Steps, born};
+use told::{Told, rules};
 
 /// Number of the view's form; it changes when a key is renamed or taken away.
 pub const FORMAT: u32 = 1;
@@ -201,256 +204,6 @@ impl View {
     }
 }
 
-/// What is told of each file once, however often it is used.
-#[derive(Default)]
-struct Told {
-    permissions: Vec<Granted>,
-    secrets: Vec<SecretView>,
-    warnings: Vec<Warning>,
-}
-
-impl Told {
-    fn warn(&mut self, code: &str, message: String, place: String) {
-        self.warnings.push(Warning { code: code.into(), message, place });
-    }
-
-    fn file(&mut self, plan: &Plan, used_at: Option<&Place>) {
-        self.permissions.push(Granted {
-            playbook: plan.name.clone(),
-            file: plan.source.name.clone(),
-            used_at: used_at.map(line_of),
-            rules: rules(&plan.permissions),
-        });
-        for input in plan.inputs.iter().filter(|input| input.kind == InputType::Secret) {
-            let from = if used_at.is_some() { "given by its caller".to_string() } else { ways(input) };
-            self.secret(&input.name, plan, &input.place, format!("input, {from}"), input.to.as_deref());
-        }
-    }
-
-    fn secret(&mut self, name: &str, plan: &Plan, place: &Place, from: String, to: Option<&[Target]>) {
-        if to.is_none() {
-            let message = format!("the secret `{name}` says not where it may go (`to:`): wherever permissions allow");
-            self.warn("secret-without-to", message, line_of(place));
-        }
-        self.secrets.push(SecretView {
-            name: name.into(),
-            playbook: plan.name.clone(),
-            place: line_of(place),
-            from,
-            to: to.map(|to| to.iter().map(ToString::to_string).collect()),
-        });
-    }
-
-    fn step(&mut self, plan: &Plan, step: &Step) {
-        if let Work::Exec(exec) = &step.work
-            && let Some(reason) = &exec.allow_secret_argv
-        {
-            let message =
-                format!("`{}` takes a secret as an argument, where all on the machine can read it: {reason}", step.id);
-            self.warn("allow-secret-argv", message, line_of(&step.place));
-        }
-        if let Work::Manual { ask, .. } = &step.work {
-            for field in ask.iter().filter(|field| field.is_secret()) {
-                // What is captured from it says where it may go.
-                let to = step.capture.iter().find_map(|capture| capture.secret.as_ref()?.to.as_deref());
-                let from = format!("typed by a person at the step `{}`", step.id);
-                self.secret(&field.name, plan, &step.place, from, to);
-            }
-        }
-        for capture in &step.capture {
-            let Some(mark) = &capture.secret else { continue };
-            let what = match &capture.from {
-                CaptureFrom::Header(_) => "a header of the answer",
-                CaptureFrom::Regex { .. } | CaptureFrom::Text(_) => "the text",
-                CaptureFrom::Jq(_) | CaptureFrom::JsonPath(_) => "the answer",
-            };
-            let from = format!("captured from {what} of the step `{}`", step.id);
-            self.secret(&capture.name, plan, &capture.place, from, mark.to.as_deref());
-        }
-    }
-}
-
-/// The names of a file before its first step. `given`: what a caller's step gives a module.
-fn born(plan: &Plan, given: Option<&[(String, Names)]>) -> Known {
-    let mut known = Known::default();
-    for input in &plan.inputs {
-        let from_caller = given.and_then(|given| given.iter().find(|(name, _)| *name == input.name));
-        let mut made_of = from_caller.map(|(_, names)| names.clone()).unwrap_or_default();
-        if input.kind == InputType::Secret && made_of.is_empty() {
-            made_of.insert(input.name.clone());
-        }
-        known.define(&input.name, made_of);
-    }
-    for (name, setting) in &plan.vars {
-        let made_of = known.in_setting(setting);
-        known.define(name, made_of);
-    }
-    known
-}
-
-/// The steps in order, modules expanded.
-struct Steps {
-    /// How many more there may be.
-    left: usize,
-}
-
-impl Steps {
-    fn sections(&mut self, plan: &Plan, known: &mut Known) -> Vec<SectionView> {
-        let lists = [("steps", &plan.steps), ("on_failure", &plan.on_failure), ("finally", &plan.finally)];
-        let there = lists.into_iter().filter(|(_, steps)| !steps.is_empty());
-        there.map(|(name, steps)| SectionView { name, steps: self.steps(steps, known) }).collect()
-    }
-
-    fn steps(&mut self, steps: &[Step], known: &mut Known) -> Vec<StepView> {
-        let mut views = Vec::new();
-        for step in steps {
-            if self.left == 0 {
-                break;
-            }
-            self.left -= 1;
-            views.push(self.step(step, known));
-        }
-        views
-    }
-
-    fn step(&mut self, step: &Step, known: &mut Known) -> StepView {
-        let mut view = StepView {
-            id: step.id.to_string(),
-            name: step.name.as_ref().map(written),
-            place: line_of(&step.place),
-            action: step.work.word().into(),
-            when: step.when.as_ref().map(|when| when.text().to_string()),
-            retry_attempts: step.retry.as_ref().map(|retry| retry.attempts),
-            continue_on_failure: step.continue_on_failure,
-            ..StepView::default()
-        };
-        if let Some(each) = &step.each {
-            view.for_each = Some(format!("{} in {}", each.name, setting(&each.over)));
-            let made_of = known.in_setting(&each.over);
-            known.define(&each.name, made_of);
-        }
-        let mut into = Names::new();
-        match &step.work {
-            Work::Http(http) => {
-                view.effect = Some(effect(step.effect).into());
-                self::http(http, &mut view);
-                exchange(http).into_iter().for_each(|template| into.extend(known.in_template(template)));
-            }
-            Work::Exec(exec) => {
-                view.effect = Some(effect(step.effect).into());
-                program(exec, &mut view);
-                given_to(exec).into_iter().for_each(|template| into.extend(known.in_template(template)));
-            }
-            Work::Set(settings) => {
-                for (name, value) in settings {
-                    view.sets.push(format!("{name} = {}", setting(value)));
-                    let made_of = known.in_setting(value);
-                    into.extend(made_of.iter().cloned());
-                    known.define(name, made_of);
-                }
-            }
-            Work::Confirm { message, phrase } => {
-                view.asks = Some(written(message));
-                view.phrase = phrase.as_ref().map(written);
-            }
-            Work::Manual { instructions, ask } => {
-                view.asks = Some(written(instructions));
-                for field in ask {
-                    let mut made_of = Names::new();
-                    if field.is_secret() {
-                        made_of.insert(field.name.clone());
-                        view.captures_secrets.push(field.name.clone());
-                    }
-                    // Only whoever reads the step's whole output reads it.
-                    known.keep_output(&step.id.0, made_of);
-                }
-            }
-            Work::Wait(template) => view.wait = Some(written(template)),
-            Work::Use { plan: module, with } => {
-                view.module = Some(module.name.clone());
-                view.module_file = Some(module.source.name.clone());
-                let given: Vec<(String, Names)> =
-                    with.iter().map(|(name, template)| (name.clone(), known.in_template(template))).collect();
-                into.extend(given.iter().flat_map(|(_, names)| names.iter().cloned()));
-                view.with = with.iter().map(|(name, template)| format!("{name} = {}", written(template))).collect();
-                view.vars = vars(module);
-                let mut inner = born(module, Some(&given));
-                for section in self.sections(module, &mut inner) {
-                    match section.name {
-                        "on_failure" => view.on_failure.extend(section.steps),
-                        _ => view.steps.extend(section.steps),
-                    }
-                }
-            }
-            Work::Group(steps) | Work::Parallel { steps, .. } => view.steps = self.steps(steps, known),
-            Work::Assert => {}
-        }
-        view.secrets = into.into_iter().collect();
-        captures(step, known, &mut view);
-        view.on_failure.extend(self.steps(&step.on_failure, known));
-        view.on_unknown = self.steps(finders(&step.on_unknown), known);
-        view
-    }
-}
-
-fn http(http: &Http, view: &mut StepView) {
-    view.method = Some(http.method.clone());
-    view.url = Some(written(&http.url));
-    view.redirects = http.redirects.filter(|most| *most > 0);
-    view.proxy = http.proxy.as_ref().map(written);
-    let tls = http.tls.iter().flat_map(|tls| [&tls.ca, &tls.client_cert, &tls.client_key]).flatten();
-    view.reads.extend(tls.map(written));
-    match &http.body {
-        Body::File(path) => view.reads.push(written(path)),
-        Body::Multipart(parts) => view.reads.extend(parts.iter().filter_map(|(_, part)| match part {
-            PartSource::File { path, .. } => Some(written(path)),
-            PartSource::Text(_) => None,
-        })),
-        _ => {}
-    }
-}
-
-fn captures(step: &Step, known: &mut Known, view: &mut StepView) {
-    for capture in &step.capture {
-        let mut made_of = Names::new();
-        if capture.secret.is_some() {
-            made_of.insert(capture.name.clone());
-            view.captures_secrets.push(capture.name.clone());
-            known.keep_output(&step.id.0, made_of.clone());
-        }
-        known.define(&capture.name, made_of);
-    }
-}
-
-fn rules(permissions: &Permissions) -> Vec<Rule> {
-    let rule = |kind, text: String, note| Rule { kind, text, note };
-    let mut rules: Vec<Rule> = permissions.net.iter().map(|net| rule("net", net.text.clone(), net_note(net))).collect();
-    rules.extend(permissions.run.iter().map(|name| rule("run", name.clone(), None)));
-    rules.extend(permissions.env.iter().map(|name| {
-        let note =
-            name.starts_with('*').then(|| "also PATH and LD_PRELOAD, by which a program runs another".to_string());
-        rule("env", name.clone(), note)
-    }));
-    for (kind, globs) in [("read", &permissions.read), ("write", &permissions.write)] {
-        rules.extend(globs.iter().map(|glob| rule(kind, glob.display().to_string(), None)));
-    }
-    rules
-}
-
-fn net_note(rule: &NetRule) -> Option<String> {
-    let mut notes = Vec::new();
-    if rule.is_metadata() {
-        notes.push("where a cloud hands out the machine's credentials".to_string());
-    }
-    if rule.private() {
-        notes.push("may lead to this machine and its private network".into());
-    }
-    if !rule.text.is_ascii() {
-        notes.push(format!("the host is {}", rule.host()));
-    }
-    (!notes.is_empty()).then(|| notes.join("; "))
-}
-
 fn public(input: &Input, given: &[(String, Json)]) -> InputView {
     let given = given.iter().find(|(name, _)| *name == input.name).map(|(_, json)| json);
     let (value, from) = match (given, &input.fixed, &input.default) {
@@ -462,62 +215,6 @@ fn public(input: &Input, given: &[(String, Json)]) -> InputView {
     let kind = format!("{:?}", input.kind).to_lowercase();
     let place = line_of(input.fixed_at.as_ref().filter(|_| from == "fixed").unwrap_or(&input.place));
     InputView { name: input.name.clone(), place, kind, value, from, env: input.env.clone() }
-}
-
-/// By which ways a secret input comes, in their order.
-fn ways(input: &Input) -> String {
-    let mut ways = Vec::new();
-    ways.extend(input.env.as_ref().map(|name| format!("environment variable {name}")));
-    ways.extend(input.command.as_ref().map(|argv| format!("command {}", argv.join(" "))));
-    ways.extend(input.file.as_ref().map(|path| format!("file {path}")));
-    ways.push(match &input.default {
-        Some(_) => "or none".into(),
-        None => "or asked for".into(),
-    });
-    ways.join(", ")
-}
-
-/// All that leaves with a request.
-fn exchange(http: &Http) -> Vec<&Template> {
-    let mut all = vec![&http.url];
-    all.extend(http.query.iter().map(|(_, template)| template));
-    all.extend(http.headers.iter().map(|(_, template)| template));
-    match &http.auth {
-        Some(Auth::Bearer(token)) => all.push(token),
-        Some(Auth::Basic { user, password }) => all.extend([user, password]),
-        None => {}
-    }
-    match &http.body {
-        Body::None => {}
-        Body::Json(template) | Body::Text(template) | Body::File(template) => all.push(template),
-        Body::Form(fields) => all.extend(fields.iter().map(|(_, template)| template)),
-        Body::Multipart(parts) => all.extend(parts.iter().map(|(_, part)| match part {
-            PartSource::Text(template) | PartSource::File { path: template, .. } => template,
-        })),
-    }
-    all.extend(&http.proxy);
-    all
-}
-
-/// All that a program is given.
-fn given_to(exec: &Exec) -> Vec<&Template> {
-    let named = exec.env.iter().chain(&exec.files).map(|(_, template)| template);
-    exec.argv.iter().chain(named).chain(&exec.stdin).chain(&exec.cwd).collect()
-}
-
-fn program(exec: &Exec, view: &mut StepView) {
-    view.argv = exec.argv.iter().map(written).collect();
-    view.script.clone_from(&exec.script);
-    view.env = exec.env.iter().map(|(name, _)| name.clone()).collect();
-    view.allow_secret_argv.clone_from(&exec.allow_secret_argv);
-}
-
-fn effect(effect: Effect) -> &'static str {
-    match effect {
-        Effect::Read => "read",
-        Effect::Idempotent => "idempotent",
-        Effect::Once => "once",
-    }
 }
 
 /// A template as it was written: a text itself, anything else as JSON.
