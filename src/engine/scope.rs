@@ -63,6 +63,8 @@ impl RunFacts {
         let length = at.len();
         match json {
             Json::String(text) => marks.extend(self.taint_in(text).map(|taint| (at.clone(), taint))),
+            // A secret of digits may be said back as a number.
+            Json::Number(number) => marks.extend(self.taint_in(&number.to_string()).map(|taint| (at.clone(), taint))),
             Json::Array(items) => {
                 for (index, item) in items.iter().enumerate() {
                     at.push_str(&format!("/{index}"));
