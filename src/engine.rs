@@ -123,6 +123,7 @@ impl<'a> Engine<'a> {
             {
                 grant = grant.with_readable(Path::new(path));
             }
+            self.hands.births.learn(value);
             scope.define(name, value.clone());
         }
         let place = Place {
@@ -238,9 +239,11 @@ impl<'a> Engine<'a> {
 
     fn summary(&self, plan: &Plan, outcome: RunOutcome, outputs: Vec<(String, Json)>, took: Duration) -> RunFinished {
         let marks = self.tally.marks.borrow();
+        // What a dry run takes says nothing of what the real one will.
         let intervals: Vec<MeasuredInterval> = plan
             .intervals
             .iter()
+            .filter(|_| !self.options.dry_run)
             .map(|interval| {
                 let start = marks.get(&interval.from).map(|(start, _)| *start);
                 let end = marks.get(&interval.to).and_then(|(_, end)| *end);

@@ -4,7 +4,7 @@
 use crate::secret::{Masker, Origin, Taint};
 use crate::value::{Names, Value};
 use serde_json::{Value as Json, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,12 +18,22 @@ pub struct RunFacts {
     /// Every secret text known so far in all its forms, by where it came from, to recognise it where a server or
     /// program says it back.
     secrets: RefCell<Vec<(Arc<Origin>, Masker)>>,
+    /// How often something was learned that was not known before.
+    lessons: Cell<usize>,
     pub masker: Masker,
 }
 
 impl RunFacts {
     pub fn new(id: String, started_at: String, actor: String, masker: Masker) -> RunFacts {
-        RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), masker }
+        RunFacts {
+            id,
+            started_at,
+            actor,
+            failure: RefCell::new(None),
+            secrets: RefCell::default(),
+            lessons: Cell::new(0),
+            masker,
+        }
     }
 
     /// Learns what is secret in a value: for masking, and to recognise it when it comes back from outside.
@@ -35,6 +45,10 @@ impl RunFacts {
         let mut secrets = self.secrets.borrow_mut();
         for (pointer, taint) in value.marks() {
             let Some(part) = value.pointer(pointer) else { continue };
+            let known = |text: &str| secrets.iter().any(|(_, forms)| forms.contains_secret(text.as_bytes()));
+            if !all_texts(part.expose(), &known) {
+                self.lessons.set(self.lessons.get() + 1);
+            }
             for origin in taint.origins() {
                 match secrets.iter().find(|(known, _)| known == origin) {
                     Some((_, forms)) => part.teach(forms),
@@ -111,12 +125,48 @@ impl RunFacts {
     }
 }
 
+fn all_texts(json: &Json, holds: &impl Fn(&str) -> bool) -> bool {
+    match json {
+        Json::String(text) => holds(text),
+        Json::Number(number) => holds(&number.to_string()),
+        Json::Array(items) => items.iter().all(|item| all_texts(item, holds)),
+        Json::Object(map) => map.iter().all(|(key, value)| holds(key) && all_texts(value, holds)),
+        Json::Null | Json::Bool(_) => true,
+    }
+}
+
+/// Named values, each with how many lessons had been learned when it was last searched for secrets: what was public
+/// when it came is none any more once its like has turned out to be a secret.
+#[derive(Default)]
+struct Shelf(RefCell<BTreeMap<String, (Value, usize)>>);
+
+impl Shelf {
+    fn put(&self, name: &str, value: Value, facts: &RunFacts) {
+        // A value of ours is marked where it has to be; nobody knows what comes later.
+        self.0.borrow_mut().insert(name.into(), (value, facts.lessons.get()));
+    }
+
+    fn get(&self, name: &str, facts: &RunFacts) -> Option<Value> {
+        let mut all = self.0.borrow_mut();
+        let (value, lessons) = all.get_mut(name)?;
+        if *lessons != facts.lessons.get() {
+            *value = facts.recognise(value.clone());
+            *lessons = facts.lessons.get();
+        }
+        Some(value.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.borrow().keys().cloned().collect()
+    }
+}
+
 /// The variables of one file's run, or of one iteration within it.
 pub struct Scope<'a> {
     outer: Option<&'a Scope<'a>>,
     facts: &'a RunFacts,
-    names: RefCell<BTreeMap<String, Value>>,
-    outputs: RefCell<BTreeMap<String, Value>>,
+    names: Shelf,
+    outputs: Shelf,
     /// The moment that `run.now` says: when the step began.
     now: RefCell<String>,
 }
@@ -124,26 +174,26 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub fn file(facts: &'a RunFacts) -> Scope<'a> {
         let now = RefCell::new(facts.started_at.clone());
-        Scope { outer: None, facts, names: RefCell::default(), outputs: RefCell::default(), now }
+        Scope { outer: None, facts, names: Shelf::default(), outputs: Shelf::default(), now }
     }
 
     pub fn iteration(outer: &'a Scope<'a>) -> Scope<'a> {
         let now = RefCell::new(outer.now.borrow().clone());
-        Scope { outer: Some(outer), facts: outer.facts, names: RefCell::default(), outputs: RefCell::default(), now }
+        Scope { outer: Some(outer), facts: outer.facts, names: Shelf::default(), outputs: Shelf::default(), now }
     }
 
     pub fn define(&self, name: &str, value: Value) {
         self.facts.learn(&value);
-        self.names.borrow_mut().insert(name.into(), value);
+        self.names.put(name, value, self.facts);
     }
 
     /// Whether a name was defined here itself.
     pub fn defines(&self, name: &str) -> bool {
-        self.names.borrow().contains_key(name)
+        self.names.0.borrow().contains_key(name)
     }
 
     pub fn keep_output(&self, step: &str, output: Value) {
-        self.outputs.borrow_mut().insert(step.into(), output);
+        self.outputs.put(step, output, self.facts);
     }
 
     pub fn step_begins(&self, now: String) {
@@ -152,7 +202,8 @@ impl<'a> Scope<'a> {
 
     /// What was defined here itself, not outside.
     pub fn own(&self) -> BTreeMap<String, Value> {
-        self.names.borrow().clone()
+        let value = |name: String| Some((name.clone(), self.names.get(&name, self.facts)?));
+        self.names.names().into_iter().filter_map(value).collect()
     }
 
     /// All variables as one object, as queries of `assert` and `set` read them.
@@ -160,8 +211,10 @@ impl<'a> Scope<'a> {
         let mut all = BTreeMap::new();
         let mut at = Some(self);
         while let Some(scope) = at {
-            for (name, value) in scope.names.borrow().iter() {
-                all.entry(name.clone()).or_insert_with(|| value.clone());
+            for name in scope.names.names() {
+                if let (false, Some(value)) = (all.contains_key(&name), scope.names.get(&name, self.facts)) {
+                    all.insert(name, value);
+                }
             }
             at = scope.outer;
         }
@@ -184,8 +237,10 @@ impl<'a> Scope<'a> {
         let mut all = BTreeMap::new();
         let mut at = Some(self);
         while let Some(scope) = at {
-            for (step, output) in scope.outputs.borrow().iter() {
-                all.entry(step.clone()).or_insert_with(|| Value::object([("output".to_string(), output.clone())]));
+            for step in scope.outputs.names() {
+                if let (false, Some(output)) = (all.contains_key(&step), scope.outputs.get(&step, self.facts)) {
+                    all.insert(step, Value::object([("output".to_string(), output)]));
+                }
             }
             at = scope.outer;
         }
@@ -202,8 +257,8 @@ impl Names for Scope<'_> {
         }
         let mut at = Some(self);
         while let Some(scope) = at {
-            if let Some(value) = scope.names.borrow().get(name) {
-                return Some(value.clone());
+            if let Some(value) = scope.names.get(name, self.facts) {
+                return Some(value);
             }
             at = scope.outer;
         }

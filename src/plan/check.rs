@@ -55,11 +55,11 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
 /// # Errors
 /// As [`check`].
 pub fn check_texts(path: &Path, texts: &Texts) -> Result<Checked, Vec<Diagnostic>> {
-    let loaded = load_for(path, None, texts)?;
+    let loaded = load_for(path, None, texts, None)?;
     let entry = loaded.entry.path.clone();
     let large = loaded.source.text.len() > LARGE;
     give_back(large);
-    let mut shelf = Shelf::default();
+    let mut shelf = Shelf { begun: loaded.entry.path.clone(), ..Shelf::default() };
     let (plan, found) = judge(loaded, &mut shelf, texts);
     give_back(large);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -87,6 +87,8 @@ fn give_back(large: bool) {
 struct Shelf {
     judged: HashMap<PathBuf, Option<Arc<Plan>>>,
     open: Vec<PathBuf>,
+    /// The file that was asked for; all others lie in its tree.
+    begun: PathBuf,
 }
 
 /// Judging one file.

@@ -217,7 +217,9 @@ mod tests {
     fn many_truths_spell_a_secret() {
         let bits = derived(&secret("s3cr3t"), |json| json!([json == "s3cr3t", json != "s3cr3t", true]));
         assert_eq!(bits.shown(), json!(["***", "***", true]));
-        let counted = derived(&bits, |bits| json!(bits.as_array().unwrap().iter().filter(|bit| bit.as_bool() == Some(true)).count()));
+        let counted = derived(&bits, |bits| {
+            json!(bits.as_array().unwrap().iter().filter(|bit| bit.as_bool() == Some(true)).count())
+        });
         assert!(counted.is_secret() || counted.expose() == 2, "{counted:?}");
         let mapped = derived(&bits, |bits| json!(format!("{bits}")));
         assert!(mapped.is_secret());
@@ -230,7 +232,9 @@ mod tests {
         let reckonings: [fn(f64) -> f64; 6] =
             [|n| (n / 2.0).floor(), |n| n + 1.0, |n| n % 10.0, |n| -n, |n| (n / 16.0).floor(), |n| n * 0.5];
         for (index, reckon) in reckonings.into_iter().enumerate() {
-            let all = derived(&codes, |codes| codes.as_array().unwrap().iter().map(|n| json!(reckon(n.as_f64().unwrap()))).collect());
+            let all = derived(&codes, |codes| {
+                codes.as_array().unwrap().iter().map(|n| json!(reckon(n.as_f64().unwrap()))).collect()
+            });
             // A part of a number may be the same by chance; most of them are not.
             assert!(all.marks().len() >= 4, "{index}: {all:?}");
             assert!(derived(&pin, |n| json!(reckon(n.as_f64().unwrap()))).is_secret(), "{index}");

@@ -59,6 +59,22 @@ fn goes_along(name: &str, value: &Value, hop: &Hop) -> bool {
     (hop.has_body || !of_body) && (hop.has_credentials || !of_credentials)
 }
 
+/// Whether the files that a body is made of may be read.
+pub(super) fn judge_files(request: &Request, grant: &Grant) -> Result<(), ActionError> {
+    let parts = match &request.body {
+        Body::File(path) => vec![path],
+        Body::Multipart(parts) => parts
+            .iter()
+            .filter_map(|(_, part)| match part {
+                PartSource::File { path, .. } => Some(path),
+                PartSource::Text(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    parts.into_iter().try_for_each(|path| grant.read(&request.folder.join(path)).map(|_| ()).map_err(refused))
+}
+
 pub(super) fn build(
     client: &Client,
     url: Url,

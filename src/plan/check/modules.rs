@@ -120,7 +120,7 @@ impl Judge<'_> {
             ));
             return None;
         }
-        let plan = match load_for(&file, Some(at), self.texts) {
+        let plan = match load_for(&file, Some(at), self.texts, Some(&self.shelf.begun)) {
             Err(found) => {
                 self.found.extend(found);
                 self.tell(Diagnostic::error(
