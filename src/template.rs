@@ -99,6 +99,13 @@ impl Template {
         }
     }
 
+    /// Each of its strings that holds a template, as one of its own, with its JSON Pointer.
+    pub fn texts(&self) -> Vec<(String, Template)> {
+        let mut texts = Vec::new();
+        self.node.texts(&mut String::new(), &mut texts);
+        texts
+    }
+
     pub fn reads(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         self.node.each(&mut String::new(), &mut |pointer, compiled| reads.extend(reads_of(pointer, compiled)));
@@ -229,6 +236,23 @@ impl Node {
                     pointer.truncate(length);
                 }
             }
+        }
+    }
+
+    fn texts(&self, pointer: &mut String, texts: &mut Vec<(String, Template)>) {
+        let length = pointer.len();
+        let mut below = |segment: String, node: &Node| {
+            pointer.push_str(&segment);
+            node.texts(pointer, texts);
+            pointer.truncate(length);
+        };
+        match self {
+            Node::Literal(_) => {}
+            Node::Text(compiled) => {
+                texts.push((pointer.clone(), Template { node: Node::Text(compiled.clone()) }));
+            }
+            Node::List(items) => items.iter().enumerate().for_each(|(index, item)| below(format!("/{index}"), item)),
+            Node::Map(entries) => entries.iter().for_each(|(key, item)| below(format!("/{}", escape(key)), item)),
         }
     }
 
