@@ -113,6 +113,7 @@ impl<'a> Engine<'a> {
             duration::show_time(begun),
             self.options.actor.clone(),
             self.hands.masker.clone(),
+            self.hands.births.clone(),
         );
         let mut grant = Grant(vec![plan.permissions.clone()]);
         let scope = Scope::file(&facts);

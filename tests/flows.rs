@@ -236,6 +236,14 @@ fn what_is_said_back_is_known_in_every_spelling() {
     stage.keeps("an echo", echoed, "\"{{ v }}\"");
     let program = "  - id: said\n    exec: {argv: [cat], stdin: \"{{ token }}\"}\n    capture: {v: {from: stdout}}\n";
     stage.keeps("a program", program, "\"{{ v }}\"");
+    let folder = stage.folder(
+        "  - id: steal\n    effect: idempotent\n    http: {method: PUT, url: \"{{ there }}\", file: out/said}\n",
+    );
+    folder.file("out/said", &format!("it is {SECRET}"));
+    let text = folder.read("test.yaml").replace("  env: [", "  read: [\"out/**\"]\n  env: [");
+    folder.file("test.yaml", &text);
+    ran(&folder, &[]).exits(5).shows("in the file").shows("may not go to");
+    assert_eq!(stage.other.requests().len(), 0);
     let file = "  - id: said\n    exec: {argv: [cat, \"{{ files.key }}\"], files: {key: \"<{{ token }}>\"}}\n    capture: {v: {regex: '<(.*)>', from: stdout}}\n";
     stage.keeps("a program's file", file, "\"{{ v }}\"");
 }
@@ -256,6 +264,9 @@ fn a_text_that_turns_out_to_be_a_secret_was_one() {
         &before.replacen("  - id: again", "  - set: {w: \"<{{ v }}>\"}\n  - id: again", 1),
         "\"{{ w }}\"",
     );
+    // What is only made of a secret does not make a public text one.
+    let host = "  - set: {host: \"{{ there }}\"}\n  - set: {part: {jq: '[$token, $there] | .[1]'}, cut: \"{{ token[0:8] }}\"}\n";
+    assert_eq!(stage.tells(host, "\"{{ host }}\""), json!(stage.other.url("/there")));
     // Public is what has nothing of it.
     assert_eq!(stage.tells(before, "\"{{ v | length }}\""), json!(LATER.len()));
 }
@@ -368,7 +379,8 @@ fn a_module_goes_no_further_with_a_secret_than_its_caller_may() {
             ),
         );
         let ran = ran(&folder, &["--output", "json"]);
-        assert_eq!((ran.code, stage.other.requests().len()), (5, 0), "{}", ran.shown());
+        assert!([2, 5].contains(&ran.code), "{}", ran.shown());
+        assert_eq!(stage.other.requests().len(), 0, "{}", ran.shown());
     };
     module("  - id: a\n    http: {url: \"{{ there }}\", auth: {bearer: \"{{ key }}\"}}\n");
     module("  - id: a\n    http: {url: \"{{ there }}\", auth: {bearer: \"{{ list[0].k }}\"}}\n");
@@ -396,8 +408,8 @@ on_failure:
   - id: tell
     effect: idempotent
     http: {method: POST, url: "{{ there }}", json: {why: "{{ run.failure }}"}}
-  - id: lock
-    confirm: {message: "{{ token }} {{ codes }}", phrase: "{{ codes[0] }}"}
+  - id: asks
+    confirm: "{{ token }} {{ codes or 'none' }}"
 "#,
     );
     let ran = ran(&folder, &["--output", "json", "--approve-all"]);

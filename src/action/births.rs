@@ -6,19 +6,27 @@
 
 use crate::secret::{Masker, Origin, Taint};
 use crate::value::Value;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Each secret in all its forms, by where it came from.
+/// Each secret in all its forms, by where it came from. A clone knows the same.
+#[derive(Clone, Default)]
+pub struct Births(Arc<Mutex<Known>>);
+
 #[derive(Default)]
-pub struct Births(Mutex<Vec<(Arc<Origin>, Masker)>>);
+struct Known {
+    all: Vec<(Arc<Origin>, Masker)>,
+    lessons: usize,
+}
 
 impl Births {
     /// Remembers what is secret in a value that was given, captured or answered.
     pub fn learn(&self, value: &Value) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
+        let Known { all, lessons } = &mut *known;
         for (pointer, taint) in value.marks() {
             let Some(part) = value.pointer(pointer) else { continue };
             for origin in taint.origins() {
+                *lessons += 1;
                 let known = all.iter().position(|(known, _)| known == origin).unwrap_or_else(|| {
                     all.push((origin.clone(), Masker::default()));
                     all.len() - 1
@@ -30,14 +38,22 @@ impl Births {
 
     /// Those that stand in a text, in whatever form.
     pub fn taint_in(&self, text: &str) -> Taint {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taint = Taint::default();
-        for (origin, forms) in all.iter() {
+        for (origin, forms) in &self.lock().all {
             if forms.contains_secret(text.as_bytes()) {
                 taint.add(&Taint::of(origin.clone()));
             }
         }
         taint
+    }
+
+    /// Grows whenever something was learned: what was searched before has to be searched again.
+    pub fn lessons(&self) -> usize {
+        self.lock().lessons
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a value came from, and what stands in it.

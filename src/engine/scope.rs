@@ -1,10 +1,11 @@
 //! Owns the variables of a run where we are: one flat namespace a file, loop iterations laid over it.
 //! Deliberately judges nothing: what may be read where was proven by `check`.
 
+use crate::action::Births;
 use crate::secret::{Masker, Origin, Taint};
 use crate::value::{Names, Value};
 use serde_json::{Value as Json, json};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,22 +19,13 @@ pub struct RunFacts {
     /// Every secret text known so far in all its forms, by where it came from, to recognise it where a server or
     /// program says it back.
     secrets: RefCell<Vec<(Arc<Origin>, Masker)>>,
-    /// How often something was learned that was not known before.
-    lessons: Cell<usize>,
+    births: Births,
     pub masker: Masker,
 }
 
 impl RunFacts {
-    pub fn new(id: String, started_at: String, actor: String, masker: Masker) -> RunFacts {
-        RunFacts {
-            id,
-            started_at,
-            actor,
-            failure: RefCell::new(None),
-            secrets: RefCell::default(),
-            lessons: Cell::new(0),
-            masker,
-        }
+    pub fn new(id: String, started_at: String, actor: String, masker: Masker, births: Births) -> RunFacts {
+        RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), births, masker }
     }
 
     /// Learns what is secret in a value: for masking, and to recognise it when it comes back from outside.
@@ -45,10 +37,6 @@ impl RunFacts {
         let mut secrets = self.secrets.borrow_mut();
         for (pointer, taint) in value.marks() {
             let Some(part) = value.pointer(pointer) else { continue };
-            let known = |text: &str| secrets.iter().any(|(_, forms)| forms.contains_secret(text.as_bytes()));
-            if !all_texts(part.expose(), &known) {
-                self.lessons.set(self.lessons.get() + 1);
-            }
             for origin in taint.origins() {
                 match secrets.iter().find(|(known, _)| known == origin) {
                     Some((_, forms)) => part.teach(forms),
@@ -67,43 +55,13 @@ impl RunFacts {
         if !self.masker.knows_any() {
             return value;
         }
-        let mut marks = value.marks().to_vec();
-        let before = marks.len();
-        self.mark_known(value.expose(), &mut String::new(), &mut marks);
-        if marks.len() == before { value } else { Value::marked(value.expose().clone(), marks) }
+        marked(value, &|text| self.taint_in(text))
     }
 
-    fn mark_known(&self, json: &Json, at: &mut String, marks: &mut Vec<(String, Taint)>) {
-        let length = at.len();
-        match json {
-            Json::String(text) => marks.extend(self.taint_in(text).map(|taint| (at.clone(), taint))),
-            // A secret of digits may be said back as a number.
-            Json::Number(number) => marks.extend(self.taint_in(&number.to_string()).map(|taint| (at.clone(), taint))),
-            Json::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    at.push_str(&format!("/{index}"));
-                    self.mark_known(item, at, marks);
-                    at.truncate(length);
-                }
-            }
-            Json::Object(map) => {
-                // A key has no place of its own: where one is secret the whole object is.
-                let mut keys = Taint::default();
-                for (key, value) in map {
-                    if let Some(taint) = self.taint_in(key) {
-                        keys.add(&taint);
-                    }
-                    at.push('/');
-                    at.push_str(&crate::value::escape(key));
-                    self.mark_known(value, at, marks);
-                    at.truncate(length);
-                }
-                if !keys.is_empty() {
-                    marks.push((at.clone(), keys));
-                }
-            }
-            _ => {}
-        }
+    /// A variable that was there before its like turned out to be a secret. What was only made of a secret does not
+    /// count here: the host of a secret URL does not make every mention of that host one.
+    fn recognise_born(&self, value: Value) -> Value {
+        marked(value, &|text| Some(self.births.taint_in(text)).filter(|taint| !taint.is_empty()))
     }
 
     /// The secrets whose text stands in `text`.
@@ -125,13 +83,60 @@ impl RunFacts {
     }
 }
 
-fn all_texts(json: &Json, holds: &impl Fn(&str) -> bool) -> bool {
+/// The value, with marks where it has none yet and `taint_in` finds something.
+fn marked(value: Value, taint_in: &dyn Fn(&str) -> Option<Taint>) -> Value {
+    let mut found = Vec::new();
+    mark_known(value.expose(), &mut String::new(), &mut found, taint_in);
+    let known = |at: &str, taint: &Taint| {
+        let covers = |(mark, own): &&(String, Taint)| {
+            at.strip_prefix(mark.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                && taint.origins().all(|origin| own.contains(origin))
+        };
+        value.marks().iter().any(|mark| covers(&mark))
+    };
+    found.retain(|(at, taint)| !known(at, taint));
+    if found.is_empty() {
+        return value;
+    }
+    let marks = value.marks().iter().cloned().chain(found).collect();
+    Value::marked(value.expose().clone(), marks)
+}
+
+fn mark_known(
+    json: &Json,
+    at: &mut String,
+    marks: &mut Vec<(String, Taint)>,
+    taint_in: &dyn Fn(&str) -> Option<Taint>,
+) {
+    let length = at.len();
     match json {
-        Json::String(text) => holds(text),
-        Json::Number(number) => holds(&number.to_string()),
-        Json::Array(items) => items.iter().all(|item| all_texts(item, holds)),
-        Json::Object(map) => map.iter().all(|(key, value)| holds(key) && all_texts(value, holds)),
-        Json::Null | Json::Bool(_) => true,
+        Json::String(text) => marks.extend(taint_in(text).map(|taint| (at.clone(), taint))),
+        // A secret of digits may be said back as a number.
+        Json::Number(number) => marks.extend(taint_in(&number.to_string()).map(|taint| (at.clone(), taint))),
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                at.push_str(&format!("/{index}"));
+                mark_known(item, at, marks, taint_in);
+                at.truncate(length);
+            }
+        }
+        Json::Object(map) => {
+            // A key has no place of its own: where one is secret the whole object is.
+            let mut keys = Taint::default();
+            for (key, value) in map {
+                if let Some(taint) = taint_in(key) {
+                    keys.add(&taint);
+                }
+                at.push('/');
+                at.push_str(&crate::value::escape(key));
+                mark_known(value, at, marks, taint_in);
+                at.truncate(length);
+            }
+            if !keys.is_empty() {
+                marks.push((at.clone(), keys));
+            }
+        }
+        _ => {}
     }
 }
 
@@ -143,15 +148,15 @@ struct Shelf(RefCell<BTreeMap<String, (Value, usize)>>);
 impl Shelf {
     fn put(&self, name: &str, value: Value, facts: &RunFacts) {
         // A value of ours is marked where it has to be; nobody knows what comes later.
-        self.0.borrow_mut().insert(name.into(), (value, facts.lessons.get()));
+        self.0.borrow_mut().insert(name.into(), (value, facts.births.lessons()));
     }
 
     fn get(&self, name: &str, facts: &RunFacts) -> Option<Value> {
         let mut all = self.0.borrow_mut();
         let (value, lessons) = all.get_mut(name)?;
-        if *lessons != facts.lessons.get() {
-            *value = facts.recognise(value.clone());
-            *lessons = facts.lessons.get();
+        if *lessons != facts.births.lessons() {
+            *value = facts.recognise_born(value.clone());
+            *lessons = facts.births.lessons();
         }
         Some(value.clone())
     }

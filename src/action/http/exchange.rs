@@ -86,8 +86,7 @@ pub(super) fn judge(hands: &Hands, request: &Request, leave: &Leave<'_>) -> Resu
     let hop = Hop::first(request)?;
     let jar = request.cookies.as_deref().map(|name| hands.clients.jar(name));
     judge_hop(hands, request, &hop, leave.grant, jar.as_deref())?;
-    Line::judge(request, leave.grant)?;
-    outgoing::judge_files(request, leave.grant)
+    Line::judge(request, leave.grant)
 }
 
 /// Judges permission and the flow of secrets; gives whether the host may be private, and what is sent to it.
@@ -105,6 +104,7 @@ fn judge_hop<'a>(
     let cargo = outgoing::cargo(request, hop);
     let mut taints: Vec<(String, Taint)> =
         cargo.values.iter().map(|(place, value)| (place.clone(), hands.births.taint_of(value))).collect();
+    taints.extend(outgoing::taint_of_files(request, hop, grant, &hands.births)?);
     judge_flow(&taints, &hop.url, "")?;
     let cookies = jar.and_then(|jar| jar.cookies(&hop.url));
     if let (Some(jar), Some(cookies)) = (jar, &cookies) {
