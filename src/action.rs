@@ -1,16 +1,18 @@
 //! Owns performing one rendered action: an HTTP exchange or a program.
 //! Deliberately knows nothing of templates, retries, assertions or what comes next.
 
+mod births;
 pub mod exec;
 pub mod http;
 #[cfg(test)]
 mod loopback;
 mod temporary;
 
+pub use births::Births;
 pub use temporary::TemporaryFolder;
 
 use crate::plan::permissions::Grant;
-use crate::secret::Masker;
+use crate::secret::{Masker, Taint};
 use crate::value::Value;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use std::time::Duration;
 pub struct Hands {
     pub clients: http::Clients,
     pub masker: Masker,
+    /// What is about to be sent is searched for these.
+    pub births: Births,
     /// Set in a rehearsal: what stands in for the outside.
     pub stand_ins: Option<StandIns>,
     /// The descriptor that shows that the run is live; open for as long as a program of it may be.
@@ -102,6 +106,8 @@ impl Cancel {
 pub struct Leave<'a> {
     pub grant: &'a Grant,
     pub cancel: &'a Cancel,
+    /// What the whole answer counts as, with the cookies that come with it.
+    pub veil: Taint,
 }
 
 /// Bytes for people: `10 MiB`, `512 bytes`.

@@ -122,6 +122,7 @@ impl<'a> Engine<'a> {
             duration::show_time(begun),
             self.options.actor.clone(),
             self.hands.masker.clone(),
+            self.hands.births.clone(),
         );
         let mut grant = self.grant(plan);
         let scope = Scope::file(&facts);
@@ -134,6 +135,7 @@ impl<'a> Engine<'a> {
             {
                 grant = grant.with_readable(Path::new(path));
             }
+            self.hands.births.learn(value);
             scope.define(name, value.clone());
         }
         let place = Place {
@@ -255,9 +257,11 @@ impl<'a> Engine<'a> {
 
     fn summary(&self, plan: &Plan, outcome: RunOutcome, outputs: Vec<(String, Json)>, took: Duration) -> RunFinished {
         let marks = self.tally.marks.borrow();
+        // What a dry run takes says nothing of what the real one will.
         let intervals: Vec<MeasuredInterval> = plan
             .intervals
             .iter()
+            .filter(|_| !self.options.dry_run)
             .map(|interval| {
                 let start = marks.get(&interval.from).map(|(start, _)| *start);
                 let end = marks.get(&interval.to).and_then(|(_, end)| *end);

@@ -99,8 +99,9 @@ impl Target {
         host_fits && wanted_port.is_none_or(|wanted| wanted == port)
     }
 
+    /// As it is spelt, like in `permissions.run`: a bare name is not the program of that name in some folder.
     pub fn covers_program(&self, program: &str) -> bool {
-        matches!(self, Target::Program(entry) if entry == program || (!entry.contains('/') && program.rsplit('/').next() == Some(entry)))
+        matches!(self, Target::Program(entry) if entry == program)
     }
 }
 
@@ -122,39 +123,52 @@ pub struct Origin {
 
 /// The secrets that a value was made from; empty for a public value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taint(BTreeSet<Arc<Origin>>);
+pub struct Taint {
+    origins: BTreeSet<Arc<Origin>>,
+    measured: bool,
+}
 
 impl Taint {
     pub fn of(origin: Arc<Origin>) -> Taint {
-        Taint(BTreeSet::from([origin]))
+        Taint { origins: BTreeSet::from([origin]), measured: false }
+    }
+
+    /// The same, of what has a length that was made of the secret: that is no more public than the text.
+    pub fn measured(&self) -> Taint {
+        Taint { measured: true, ..self.clone() }
+    }
+
+    pub fn is_measured(&self) -> bool {
+        self.measured
     }
 
     pub fn add(&mut self, other: &Taint) {
-        self.0.extend(other.0.iter().cloned());
+        self.origins.extend(other.origins.iter().cloned());
+        self.measured |= other.measured;
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.origins.is_empty()
     }
 
     pub fn origins(&self) -> impl Iterator<Item = &Arc<Origin>> {
-        self.0.iter()
+        self.origins.iter()
     }
 
     pub fn contains(&self, origin: &Arc<Origin>) -> bool {
-        self.0.contains(origin)
+        self.origins.contains(origin)
     }
 
     /// The first secret in it that may not go to the host, if any.
     pub fn refuses_host(&self, host: &str, port: u16) -> Option<&Arc<Origin>> {
-        self.0
+        self.origins
             .iter()
             .find(|origin| origin.to.as_ref().is_some_and(|to| !to.iter().any(|target| target.covers_host(host, port))))
     }
 
     /// The first secret in it that may not go to the program, if any.
     pub fn refuses_program(&self, program: &str) -> Option<&Arc<Origin>> {
-        self.0
+        self.origins
             .iter()
             .find(|origin| origin.to.as_ref().is_some_and(|to| !to.iter().any(|target| target.covers_program(program))))
     }

@@ -16,7 +16,7 @@ mod tell;
 mod tests;
 mod walk;
 
-use crate::value::{Hush, Names, STARS, Value, altered, derive, escape, text_of};
+use crate::value::{Hush, Names, STAND_INS, STARS, Value, altered, derive, escape, text_of};
 use analyse::Fault;
 use engine::{Compiled, Form};
 use serde_json::Value as Json;
@@ -104,6 +104,13 @@ impl Template {
         self.node.written()
     }
 
+    /// Each of its strings that holds a template, as one of its own, with its JSON Pointer.
+    pub fn texts(&self) -> Vec<(String, Template)> {
+        let mut texts = Vec::new();
+        self.node.texts(&mut String::new(), &mut texts);
+        texts
+    }
+
     pub fn reads(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         self.node.each(&mut String::new(), &mut |pointer, compiled| reads.extend(reads_of(pointer, compiled)));
@@ -126,18 +133,19 @@ impl Template {
 
     /// As text for people: what came from secrets is stars, what stands around it is not.
     pub fn render_shown(&self, names: &dyn Names) -> Result<String, TemplateError> {
-        struct Altered<'a>(&'a dyn Names);
+        struct Altered<'a>(&'a dyn Names, usize);
         impl Names for Altered<'_> {
             fn lookup(&self, name: &str) -> Option<Value> {
-                self.0.lookup(name).map(|value| altered(&value))
+                self.0.lookup(name).map(|value| altered(&value, self.1))
             }
         }
         let value = self.render_text(names)?;
         if !value.is_secret() {
             return Ok(value.expose_text());
         }
-        Ok(match self.render_text(&Altered(names)) {
-            Ok(other) => starred(&value.expose_text(), &other.expose_text()),
+        let others = (0..STAND_INS).map(|which| self.render_text(&Altered(names, which)));
+        Ok(match others.map(|other| other.map(|other| other.expose_text())).collect::<Result<Vec<_>, _>>() {
+            Ok(others) => starred(&value.expose_text(), &others),
             Err(_) => STARS.into(),
         })
     }
@@ -245,6 +253,23 @@ impl Node {
         }
     }
 
+    fn texts(&self, pointer: &mut String, texts: &mut Vec<(String, Template)>) {
+        let length = pointer.len();
+        let mut below = |segment: String, node: &Node| {
+            pointer.push_str(&segment);
+            node.texts(pointer, texts);
+            pointer.truncate(length);
+        };
+        match self {
+            Node::Literal(_) => {}
+            Node::Text(compiled) => {
+                texts.push((pointer.clone(), Template { node: Node::Text(compiled.clone()) }));
+            }
+            Node::List(items) => items.iter().enumerate().for_each(|(index, item)| below(format!("/{index}"), item)),
+            Node::Map(entries) => entries.iter().for_each(|(key, item)| below(format!("/{}", escape(key)), item)),
+        }
+    }
+
     fn render(&self, names: &dyn Names) -> Result<Value, TemplateError> {
         let below = |segment: String| {
             move |mut error: TemplateError| {
@@ -342,19 +367,22 @@ impl Hush for Fault {
     }
 }
 
-/// A text with stars where it differs from what it would be with other secrets.
-fn starred(text: &str, other: &str) -> String {
-    let (text, other): (Vec<char>, Vec<char>) = (text.chars().collect(), other.chars().collect());
+/// A text with stars where it differs from any that it would be with other secrets.
+fn starred(text: &str, others: &[String]) -> String {
+    let text: Vec<char> = text.chars().collect();
     let mut hidden: Vec<bool> = vec![false; text.len()];
-    if text.len() == other.len() {
-        hidden = text.iter().zip(&other).map(|(real, other)| real != other).collect();
-    } else {
-        let same = |pairs: &mut dyn Iterator<Item = (&char, &char)>| pairs.take_while(|(a, b)| a == b).count();
-        let start = same(&mut text.iter().zip(&other));
-        let end = same(&mut text.iter().rev().zip(other.iter().rev())).min(text.len() - start);
-        let end = text.len() - end;
-        // Where something was left out, what stands beside it tells where.
-        hidden[start.min(text.len().saturating_sub(1))..end.max((start + 1).min(text.len()))].fill(true);
+    for other in others {
+        let other: Vec<char> = other.chars().collect();
+        if text.len() == other.len() {
+            hidden.iter_mut().zip(text.iter().zip(&other)).for_each(|(hidden, (real, other))| *hidden |= real != other);
+        } else {
+            let same = |pairs: &mut dyn Iterator<Item = (&char, &char)>| pairs.take_while(|(a, b)| a == b).count();
+            let start = same(&mut text.iter().zip(&other));
+            let end = same(&mut text.iter().rev().zip(other.iter().rev())).min(text.len() - start);
+            let end = text.len() - end;
+            // Where something was left out, what stands beside it tells where.
+            hidden[start.min(text.len().saturating_sub(1))..end.max((start + 1).min(text.len()))].fill(true);
+        }
     }
     // A character of a hash or of base64 may be the same by chance: the whole word is hidden.
     let in_word = |c: char| c.is_alphanumeric() || "+/=_-".contains(c);

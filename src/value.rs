@@ -2,8 +2,10 @@
 //! Deliberately has no `Display` and no `Serialize`: the JSON comes out through `expose`, or through `shown` with stars.
 
 mod derive;
+mod stand_in;
 
 pub use derive::{HUSHED, Hush, altered, derive};
+pub use stand_in::STAND_INS;
 
 use crate::secret::{Masker, Origin, Taint};
 use serde_json::Value as Json;
@@ -121,6 +123,12 @@ impl Value {
             }
         }
         items.iter().zip(marks).map(|(item, marks)| Value::marked(item.clone(), marks)).collect()
+    }
+
+    /// The items of a list of results, of which each counts by itself: one that is a truth value is public.
+    pub fn results(&self) -> Vec<Value> {
+        let own = |value: Value| if value.expose().is_boolean() { Value::plain(value.expose().clone()) } else { value };
+        self.items().into_iter().map(own).collect()
     }
 
     /// An object of named values.

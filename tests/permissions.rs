@@ -530,6 +530,13 @@ fn playbooks_and_schemas_lie_below_the_folder() {
         );
         folder.run(&[]).exits(2).shows("error[file-outside]");
     }
+    // What a playbook extends lies there too.
+    for path in [format!("{away}/module.yaml"), "link/module.yaml".into(), "inner/out.yaml".into()] {
+        std::fs::create_dir_all(folder.path().join("inner")).unwrap();
+        let _ = std::os::unix::fs::symlink(outside.path().join("module.yaml"), folder.path().join("inner/out.yaml"));
+        folder.file("test.yaml", &format!("runbook: 1\nname: test\nextends: {path}\n"));
+        folder.run(&[]).exits(2).shows("error[file-outside]");
+    }
     folder.file("test.yaml", "runbook: 1\nname: test\nsteps:\n  - id: a\n    use: /etc/passwd\n");
     let ran = folder.run(&[]).exits(2);
     assert!(!ran.shown().contains("root:"), "{}", ran.shown());

@@ -50,7 +50,7 @@ pub struct Command {
 /// `signal` is its name, such as `SIGKILL`. `json` is standard output where that is JSON.
 pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Result<Output, ActionError> {
     let started = Instant::now();
-    let name = judge(command, leave.grant)?;
+    let name = judge(hands, command, leave.grant)?;
     if *leave.cancel.0.borrow() {
         return Err(ActionError::Interrupted { sent: Sent::No });
     }
@@ -78,7 +78,10 @@ pub fn smells_of_refusal(output: &Json) -> bool {
 }
 
 /// Whether it may run with what it is given. Gives the program's name.
-fn judge(command: &Command, grant: &Grant) -> Result<String, ActionError> {
+///
+/// # Errors
+/// What is not permitted, or would take a secret where it may not go.
+pub fn judge(hands: &Hands, command: &Command, grant: &Grant) -> Result<String, ActionError> {
     let Some(argv0) = command.argv.first() else { return Err(unsent("`argv` is empty: the program comes first")) };
     if argv0.is_secret() {
         return Err(ActionError::Refused { message: "the program's name is secret".into(), help: None });
@@ -102,7 +105,7 @@ fn judge(command: &Command, grant: &Grant) -> Result<String, ActionError> {
     }
     let env = command.env.iter().map(|(_, value)| value);
     for value in command.argv.iter().chain(env).chain(&command.stdin).chain(&command.also_given) {
-        if let Some(origin) = value.taint().refuses_program(&name) {
+        if let Some(origin) = hands.births.taint_of(value).refuses_program(&name) {
             return Err(ActionError::Refused {
                 message: format!("the secret `{}` may not go to the program `{name}`", origin.name),
                 help: Some(format!("add `run:{name}` to the `to:` of `{}`, if it is meant to go there", origin.name)),

@@ -88,6 +88,14 @@ pub async fn perform(hands: &Hands, request: &Request, leave: &Leave<'_>) -> Res
     }
 }
 
+/// Judges what `perform` would, as far as that is known without sending anything.
+///
+/// # Errors
+/// As those of `perform`.
+pub fn judge(hands: &Hands, request: &Request, leave: &Leave<'_>) -> Result<(), ActionError> {
+    exchange::judge(hands, request, leave)
+}
+
 /// Whether a request may have left, for the moment in which its future is dropped.
 #[derive(Default)]
 struct Sending(AtomicBool);

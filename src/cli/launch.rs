@@ -77,6 +77,7 @@ impl Launch<'_> {
         let hands = Hands {
             clients: http::Clients::default(),
             masker: self.masker.clone(),
+            births: crate::action::Births::default(),
             stand_ins: self.world.as_ref().map(|world| world.stand_ins()),
             life: self.life,
             confinement: self.confine.here(),

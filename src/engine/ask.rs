@@ -89,6 +89,8 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32)
                 ("answers".to_string(), Value::object(answers)),
             ]);
             here.facts.learn(&output);
+            here.hands().births.learn(&output);
+            let output = here.facts.recognise(output);
             detailed(judged(step, output, Duration::ZERO, scope, here), format!("done by {by}"))
         }
         Decision::Declined { by, reason } => {

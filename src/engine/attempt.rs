@@ -28,11 +28,11 @@ const CONFINED: &str = "it was confined: of files it has what `permissions.read`
 pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &Cancel) -> Attempted {
     let clock = Instant::now();
     let performed = match &step.work {
-        Work::Http(http) => exchange(http, scope, here, cancel).await,
+        Work::Http(http) => exchange(http, veil(step), scope, here, cancel).await,
         Work::Exec(exec) => match render::program(exec, scope, here.folder()) {
             Err(error) => Err(Trouble::Render(error)),
             Ok(ready) => {
-                let leave = Leave { grant: &here.grant, cancel };
+                let leave = Leave { grant: &here.grant, cancel, veil: Taint::default() };
                 let performed = exec::perform(here.hands(), &ready.command, &leave).await;
                 if !matches!(performed, Err(ActionError::Refused { .. })) {
                     here.engine.note_program();
@@ -57,8 +57,14 @@ enum Trouble {
     Paging(String),
 }
 
-async fn exchange(written: &Http, scope: &Scope<'_>, here: &Here<'_>, cancel: &Cancel) -> Result<Value, Trouble> {
-    let leave = Leave { grant: &here.grant, cancel };
+async fn exchange(
+    written: &Http,
+    veil: Taint,
+    scope: &Scope<'_>,
+    here: &Here<'_>,
+    cancel: &Cancel,
+) -> Result<Value, Trouble> {
+    let leave = Leave { grant: &here.grant, cancel, veil };
     let request = render::http(written, scope, here.folder()).map_err(Trouble::Render)?;
     match &written.paginate {
         None => http::perform(here.hands(), &request, &leave).await.map_err(Trouble::Action),
@@ -168,8 +174,11 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     };
     let answer = Answer { output: &output, json, took, hidden: false };
     let (captures, not_captured) = take(&step.capture, &answer, scope);
-    for (_, value) in &captures {
+    for (name, value) in &captures {
         here.facts().learn(value);
+        if step.capture.iter().any(|capture| capture.name == *name && capture.secret.is_some()) {
+            here.hands().births.learn(value);
+        }
     }
     // Another capture may have taken the same text without saying that it is secret.
     let captures: Vec<(String, Value)> =
@@ -253,7 +262,7 @@ fn keeps_output(step: &Step, here: &Here<'_>) -> bool {
 
 /// What the whole output counts as: secret where a capture takes a secret from it or `no_log` says so, whether or not
 /// the secret was found.
-fn veil(step: &Step) -> Taint {
+pub fn veil(step: &Step) -> Taint {
     let mut veil = Taint::default();
     for capture in &step.capture {
         if let Some(mark) = &capture.secret {

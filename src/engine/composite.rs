@@ -82,7 +82,9 @@ pub async fn run_module(
         }
         let value = if input.kind == InputType::Secret {
             let origin = Arc::new(Origin { name: input.name.clone(), to: input.to.clone() });
-            value.tainted(&crate::secret::Taint::of(origin))
+            let value = value.tainted(&crate::secret::Taint::of(origin));
+            here.hands().births.learn(&value);
+            value
         } else {
             value
         };

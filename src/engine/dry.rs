@@ -1,24 +1,38 @@
 //! Owns dry runs: what is no `read` is rendered and not sent, and what would only be born then is said to be so.
 
 use super::place::Place;
-use super::render;
+use super::render::{self, RenderError};
 use super::scope::Scope;
+use crate::action::{ActionError, Leave, exec, http};
 use crate::event::FailureKind;
 use crate::ledger::{Attempted, Missed, Passed};
 use crate::plan::{Step, Work};
 use crate::value::text_of;
 
-/// Renders a step that a dry run does not send.
+/// Why a step would not be sent.
+enum Trouble {
+    Render(RenderError),
+    Action(ActionError),
+}
+
+/// Renders a step that a dry run does not send, and judges it as if it were: what may not be reached, and what may not
+/// be told there, is refused here too.
 pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
     let rendered = match &step.work {
-        Work::Http(http) => render::http(http, scope, here.folder())
-            .map(|request| format!("would send {} {}", request.method, text_of(&request.url.shown()))),
-        Work::Exec(exec) => render::program(exec, scope, here.folder()).map(|ready| match &exec.script {
-            Some(_) => "would run its script".to_string(),
-            None => {
-                let argv: Vec<String> = ready.command.argv.iter().map(|word| text_of(&word.shown())).collect();
-                format!("would run {}", argv.join(" "))
-            }
+        Work::Http(http) => render::http(http, scope, here.folder()).map_err(Trouble::Render).and_then(|request| {
+            let leave = Leave { grant: &here.grant, cancel: &here.cancel, veil: super::attempt::veil(step) };
+            http::judge(here.hands(), &request, &leave).map_err(Trouble::Action)?;
+            Ok(format!("would send {} {}", request.method, text_of(&request.url.shown())))
+        }),
+        Work::Exec(exec) => render::program(exec, scope, here.folder()).map_err(Trouble::Render).and_then(|ready| {
+            exec::judge(here.hands(), &ready.command, &here.grant).map_err(Trouble::Action)?;
+            Ok(match &exec.script {
+                Some(_) => "would run its script".to_string(),
+                None => {
+                    let argv: Vec<String> = ready.command.argv.iter().map(|word| text_of(&word.shown())).collect();
+                    format!("would run {}", argv.join(" "))
+                }
+            })
         }),
         _ => Ok("would do it".into()),
     };
@@ -28,10 +42,15 @@ pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
             Attempted::Passed(Passed { detail: Some("would be sent (not shown: no_log)".into()), ..Passed::default() })
         }
         Ok(detail) => Attempted::Passed(Passed { detail: Some(here.facts.mask(&detail)), ..Passed::default() }),
-        Err(error) => {
-            let failure = super::attempt::failure(FailureKind::Evaluation, error.to_string(), step, here);
-            let missed = Missed::unsent(failure);
-            Attempted::Failed(missed)
+        Err(trouble) => {
+            let (kind, message, help) = match trouble {
+                Trouble::Render(error) => (error.kind(), error.to_string(), None),
+                Trouble::Action(ActionError::Refused { message, help }) => (FailureKind::Refused, message, help),
+                Trouble::Action(error) => (FailureKind::Action, error.to_string(), None),
+            };
+            let mut failure = super::attempt::failure(kind, message, step, here);
+            failure.help.extend(help);
+            Attempted::Failed(Missed::unsent(failure))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Owns the variables of a run where we are: one flat namespace a file, loop iterations laid over it.
 //! Deliberately judges nothing: what may be read where was proven by `check`.
 
+use crate::action::Births;
 use crate::secret::{Masker, Origin, Taint};
 use crate::value::{Names, Value};
 use serde_json::{Value as Json, json};
@@ -18,12 +19,13 @@ pub struct RunFacts {
     /// Every secret text known so far in all its forms, by where it came from, to recognise it where a server or
     /// program says it back.
     secrets: RefCell<Vec<(Arc<Origin>, Masker)>>,
+    births: Births,
     pub masker: Masker,
 }
 
 impl RunFacts {
-    pub fn new(id: String, started_at: String, actor: String, masker: Masker) -> RunFacts {
-        RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), masker }
+    pub fn new(id: String, started_at: String, actor: String, masker: Masker, births: Births) -> RunFacts {
+        RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), births, masker }
     }
 
     /// Learns what is secret in a value: for masking, and to recognise it when it comes back from outside.
@@ -53,41 +55,13 @@ impl RunFacts {
         if !self.masker.knows_any() {
             return value;
         }
-        let mut marks = value.marks().to_vec();
-        let before = marks.len();
-        self.mark_known(value.expose(), &mut String::new(), &mut marks);
-        if marks.len() == before { value } else { Value::marked(value.expose().clone(), marks) }
+        marked(value, &|text| self.taint_in(text))
     }
 
-    fn mark_known(&self, json: &Json, at: &mut String, marks: &mut Vec<(String, Taint)>) {
-        let length = at.len();
-        match json {
-            Json::String(text) => marks.extend(self.taint_in(text).map(|taint| (at.clone(), taint))),
-            Json::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    at.push_str(&format!("/{index}"));
-                    self.mark_known(item, at, marks);
-                    at.truncate(length);
-                }
-            }
-            Json::Object(map) => {
-                // A key has no place of its own: where one is secret the whole object is.
-                let mut keys = Taint::default();
-                for (key, value) in map {
-                    if let Some(taint) = self.taint_in(key) {
-                        keys.add(&taint);
-                    }
-                    at.push('/');
-                    at.push_str(&crate::value::escape(key));
-                    self.mark_known(value, at, marks);
-                    at.truncate(length);
-                }
-                if !keys.is_empty() {
-                    marks.push((at.clone(), keys));
-                }
-            }
-            _ => {}
-        }
+    /// A variable that was there before its like turned out to be a secret. What was only made of a secret does not
+    /// count here: the host of a secret URL does not make every mention of that host one.
+    fn recognise_born(&self, value: Value) -> Value {
+        marked(value, &|text| Some(self.births.taint_in(text)).filter(|taint| !taint.is_empty()))
     }
 
     /// The secrets whose text stands in `text`.
@@ -109,12 +83,95 @@ impl RunFacts {
     }
 }
 
+/// The value, with marks where it has none yet and `taint_in` finds something.
+fn marked(value: Value, taint_in: &dyn Fn(&str) -> Option<Taint>) -> Value {
+    let mut found = Vec::new();
+    mark_known(value.expose(), &mut String::new(), &mut found, taint_in);
+    let known = |at: &str, taint: &Taint| {
+        let covers = |(mark, own): &&(String, Taint)| {
+            at.strip_prefix(mark.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                && taint.origins().all(|origin| own.contains(origin))
+        };
+        value.marks().iter().any(|mark| covers(&mark))
+    };
+    found.retain(|(at, taint)| !known(at, taint));
+    if found.is_empty() {
+        return value;
+    }
+    let marks = value.marks().iter().cloned().chain(found).collect();
+    Value::marked(value.expose().clone(), marks)
+}
+
+fn mark_known(
+    json: &Json,
+    at: &mut String,
+    marks: &mut Vec<(String, Taint)>,
+    taint_in: &dyn Fn(&str) -> Option<Taint>,
+) {
+    let length = at.len();
+    match json {
+        Json::String(text) => marks.extend(taint_in(text).map(|taint| (at.clone(), taint))),
+        // A secret of digits may be said back as a number.
+        Json::Number(number) => marks.extend(taint_in(&number.to_string()).map(|taint| (at.clone(), taint))),
+        Json::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                at.push_str(&format!("/{index}"));
+                mark_known(item, at, marks, taint_in);
+                at.truncate(length);
+            }
+        }
+        Json::Object(map) => {
+            // A key has no place of its own: where one is secret the whole object is.
+            let mut keys = Taint::default();
+            for (key, value) in map {
+                if let Some(taint) = taint_in(key) {
+                    keys.add(&taint);
+                }
+                at.push('/');
+                at.push_str(&crate::value::escape(key));
+                mark_known(value, at, marks, taint_in);
+                at.truncate(length);
+            }
+            if !keys.is_empty() {
+                marks.push((at.clone(), keys));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Named values, each with how many lessons had been learned when it was last searched for secrets: what was public
+/// when it came is none any more once its like has turned out to be a secret.
+#[derive(Default)]
+struct Shelf(RefCell<BTreeMap<String, (Value, usize)>>);
+
+impl Shelf {
+    fn put(&self, name: &str, value: Value, facts: &RunFacts) {
+        // A value of ours is marked where it has to be; nobody knows what comes later.
+        self.0.borrow_mut().insert(name.into(), (value, facts.births.lessons()));
+    }
+
+    fn get(&self, name: &str, facts: &RunFacts) -> Option<Value> {
+        let mut all = self.0.borrow_mut();
+        let (value, lessons) = all.get_mut(name)?;
+        if *lessons != facts.births.lessons() {
+            *value = facts.recognise_born(value.clone());
+            *lessons = facts.births.lessons();
+        }
+        Some(value.clone())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.borrow().keys().cloned().collect()
+    }
+}
+
 /// The variables of one file's run, or of one iteration within it.
 pub struct Scope<'a> {
     outer: Option<&'a Scope<'a>>,
     facts: &'a RunFacts,
-    names: RefCell<BTreeMap<String, Value>>,
-    outputs: RefCell<BTreeMap<String, Value>>,
+    names: Shelf,
+    outputs: Shelf,
     /// The moment that `run.now` says: when the step began.
     now: RefCell<String>,
 }
@@ -122,26 +179,26 @@ pub struct Scope<'a> {
 impl<'a> Scope<'a> {
     pub fn file(facts: &'a RunFacts) -> Scope<'a> {
         let now = RefCell::new(facts.started_at.clone());
-        Scope { outer: None, facts, names: RefCell::default(), outputs: RefCell::default(), now }
+        Scope { outer: None, facts, names: Shelf::default(), outputs: Shelf::default(), now }
     }
 
     pub fn iteration(outer: &'a Scope<'a>) -> Scope<'a> {
         let now = RefCell::new(outer.now.borrow().clone());
-        Scope { outer: Some(outer), facts: outer.facts, names: RefCell::default(), outputs: RefCell::default(), now }
+        Scope { outer: Some(outer), facts: outer.facts, names: Shelf::default(), outputs: Shelf::default(), now }
     }
 
     pub fn define(&self, name: &str, value: Value) {
         self.facts.learn(&value);
-        self.names.borrow_mut().insert(name.into(), value);
+        self.names.put(name, value, self.facts);
     }
 
     /// Whether a name was defined here itself.
     pub fn defines(&self, name: &str) -> bool {
-        self.names.borrow().contains_key(name)
+        self.names.0.borrow().contains_key(name)
     }
 
     pub fn keep_output(&self, step: &str, output: Value) {
-        self.outputs.borrow_mut().insert(step.into(), output);
+        self.outputs.put(step, output, self.facts);
     }
 
     pub fn step_begins(&self, now: String) {
@@ -150,7 +207,8 @@ impl<'a> Scope<'a> {
 
     /// What was defined here itself, not outside.
     pub fn own(&self) -> BTreeMap<String, Value> {
-        self.names.borrow().clone()
+        let value = |name: String| Some((name.clone(), self.names.get(&name, self.facts)?));
+        self.names.names().into_iter().filter_map(value).collect()
     }
 
     /// All variables as one object, as queries of `assert` and `set` read them.
@@ -158,8 +216,10 @@ impl<'a> Scope<'a> {
         let mut all = BTreeMap::new();
         let mut at = Some(self);
         while let Some(scope) = at {
-            for (name, value) in scope.names.borrow().iter() {
-                all.entry(name.clone()).or_insert_with(|| value.clone());
+            for name in scope.names.names() {
+                if let (false, Some(value)) = (all.contains_key(&name), scope.names.get(&name, self.facts)) {
+                    all.insert(name, value);
+                }
             }
             at = scope.outer;
         }
@@ -182,8 +242,10 @@ impl<'a> Scope<'a> {
         let mut all = BTreeMap::new();
         let mut at = Some(self);
         while let Some(scope) = at {
-            for (step, output) in scope.outputs.borrow().iter() {
-                all.entry(step.clone()).or_insert_with(|| Value::object([("output".to_string(), output.clone())]));
+            for step in scope.outputs.names() {
+                if let (false, Some(output)) = (all.contains_key(&step), scope.outputs.get(&step, self.facts)) {
+                    all.insert(step, Value::object([("output".to_string(), output)]));
+                }
             }
             at = scope.outer;
         }
@@ -200,8 +262,8 @@ impl Names for Scope<'_> {
         }
         let mut at = Some(self);
         while let Some(scope) = at {
-            if let Some(value) = scope.names.borrow().get(name) {
-                return Some(value.clone());
+            if let Some(value) = scope.names.get(name, self.facts) {
+                return Some(value);
             }
             at = scope.outer;
         }

@@ -98,6 +98,10 @@ pub async fn run_once(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Resul
     match ended {
         Ok(passed) => {
             for (name, value) in &passed.captures {
+                // What is only remembered was not captured here.
+                if step.capture.iter().any(|capture| capture.name == *name && capture.secret.is_some()) {
+                    here.hands().births.learn(value);
+                }
                 scope.define(name, value.clone());
             }
             if let Some(output) = passed.output.filter(|_| step.keeps_output || here.plan.reads_any_output) {

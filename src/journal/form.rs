@@ -38,6 +38,9 @@ struct Whole {
 struct OriginForm {
     name: String,
     to: Option<Vec<String>>,
+    /// Of the whole taint that it stands in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    measured: bool,
 }
 
 /// Whether a value must not be legible in a record.
@@ -56,6 +59,7 @@ impl Sealer<'_> {
             let origins = taint.origins().map(|origin| OriginForm {
                 name: origin.name.clone(),
                 to: origin.to.as_ref().map(|to| to.iter().map(ToString::to_string).collect()),
+                measured: taint.is_measured(),
             });
             (pointer.clone(), origins.collect())
         });
@@ -84,7 +88,8 @@ impl Sealer<'_> {
             let mut taint = Taint::default();
             for origin in origins {
                 let to = origin.to.map(|to| to.iter().filter_map(|text| Target::parse(text).ok()).collect());
-                taint.add(&Taint::of(Arc::new(Origin { name: origin.name, to })));
+                let own = Taint::of(Arc::new(Origin { name: origin.name, to }));
+                taint.add(&if origin.measured { own.measured() } else { own });
             }
             marks.push((pointer, taint));
         }

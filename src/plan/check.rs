@@ -10,6 +10,8 @@ mod ids;
 mod modules;
 mod names;
 mod permitted;
+mod samples;
+mod secrets;
 mod steps;
 
 use super::permissions::{Allowed, Permissions};
@@ -68,11 +70,12 @@ pub fn check_texts(path: &Path, texts: &Texts) -> Result<Checked, Vec<Diagnostic
 /// # Errors
 /// As [`check`].
 pub fn check_allowing(path: &Path, texts: &Texts, allowed: &Allowed) -> Result<Checked, Vec<Diagnostic>> {
-    let loaded = load_for(path, None, texts)?;
+    let loaded = load_for(path, None, texts, None)?;
     let entry = loaded.entry.path.clone();
     let large = loaded.source.text.len() > LARGE;
     give_back(large);
-    let mut shelf = Shelf { allowed: Arc::new(allowed.permissions.clone()), ..Shelf::default() };
+    let allowed = Arc::new(allowed.permissions.clone());
+    let mut shelf = Shelf { allowed, begun: loaded.entry.path.clone(), ..Shelf::default() };
     let (plan, found) = judge(loaded, &mut shelf, texts);
     give_back(large);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -102,11 +105,18 @@ struct Shelf {
     open: Vec<PathBuf>,
     /// What the operator permits besides.
     allowed: Arc<Permissions>,
+    /// What each does with its inputs that are secrets.
+    flows: HashMap<PathBuf, Vec<secrets::Flow>>,
+    /// How long templates and queries were tried with samples.
+    tried: std::time::Duration,
+    /// The file that was asked for; all others lie in its tree.
+    begun: PathBuf,
 }
 
 /// Judging one file.
 struct Judge<'a> {
     source: Arc<Source>,
+    name: String,
     shelf: &'a mut Shelf,
     texts: &'a Texts,
     found: Vec<Diagnostic>,
@@ -123,6 +133,8 @@ struct Judge<'a> {
     captures_ahead: Vec<(String, Place)>,
     reads_any_output: bool,
     used: permitted::Used,
+    samples: samples::Samples,
+    flows: Vec<secrets::Flow>,
 }
 
 fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Diagnostic>) {
@@ -130,6 +142,7 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Dia
     let root = loaded.root();
     let mut judge = Judge {
         source: loaded.source.clone(),
+        name: loaded.document.name.clone(),
         shelf,
         texts,
         found: Vec::new(),
@@ -142,6 +155,8 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Dia
         captures_ahead: Vec::new(),
         reads_any_output: false,
         used: permitted::Used::default(),
+        samples: samples::Samples::new(),
+        flows: Vec::new(),
     };
     let written = std::mem::take(&mut loaded.steps);
     judge.collect_ids(&written, &loaded.document);
@@ -149,7 +164,7 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Dia
     judge.permissions = Arc::new(judge.read_permissions(document.permissions.as_ref(), &root.key("permissions")));
     let inputs = judge.inputs(document, &loaded.fixed, &root);
     let vars = judge.vars(document.vars.as_ref(), &root.key("vars"));
-    let lock = document.lock.as_ref().map(|text| judge.template(&Json::String(text.clone()), &root.key("lock")));
+    let lock = document.lock.as_ref().map(|text| judge.public("the lock", text, &root.key("lock")));
     // Each is read and goes when it has been judged: what was written takes as much room as what is made of it.
     let place = root.key("steps");
     let mut steps = Vec::with_capacity(written.len());
@@ -192,6 +207,8 @@ fn judge(mut loaded: Loaded, shelf: &mut Shelf, texts: &Texts) -> (Plan, Vec<Dia
         reads_any_output: judge.reads_any_output,
     };
     let mut found = std::mem::take(&mut judge.found);
+    let flows = std::mem::take(&mut judge.flows);
+    shelf.flows.insert(loaded.entry.path.clone(), flows);
     shelf.open.pop();
     found.sort_by_key(|diagnostic| {
         let label = &diagnostic.labels[0];
@@ -340,7 +357,14 @@ impl Judge<'_> {
         if !text.contains("{{") && !text.contains("{%") {
             self.duration(text, place);
         }
-        self.text(text, place)
+        self.public("a duration", text, place)
+    }
+
+    /// A text that everybody may see, and no secret may stand in.
+    fn public(&mut self, what: &str, text: &str, place: &Place) -> Template {
+        let template = self.text(text, place);
+        self.no_secret_in(what, &template, place);
+        template
     }
 
     fn regex(&mut self, text: &str, place: &Place) -> Option<regex::Regex> {

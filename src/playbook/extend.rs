@@ -50,12 +50,25 @@ fn root(source: &Arc<Source>) -> Place {
 
 /// Reads a playbook and all that it extends, from disk. Every mistake of form is told at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_for(path, None, &Texts::disk())
+    load_for(path, None, &Texts::disk(), None)
+}
+
+/// The folder in which all lies that a playbook is made of: the one called `playbooks` above it, since teams keep folders
+/// of their own there and share its modules; else the playbook's own.
+pub fn tree(file: &Path, texts: &Texts) -> PathBuf {
+    let own = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let own = texts.canonical(own).unwrap_or_else(|_| own.to_path_buf());
+    own.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&own).to_path_buf()
 }
 
 /// As [`load`], with files looked up in `texts`; `asked` is the place that names the file (`use: …`), and is pointed
-/// at where there is none.
-pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loaded, Vec<Diagnostic>> {
+/// at where there is none. What it extends lies in the `tree` of the playbook that was `begun` with, or else in its own.
+pub fn load_for(
+    path: &Path,
+    asked: Option<&Place>,
+    texts: &Texts,
+    begun: Option<&Path>,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut chain: Vec<(Json, Arc<Source>)> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
@@ -89,6 +102,13 @@ pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loa
             mistakes.push(Diagnostic::error("extends-cycle", message, &place));
             return Err(mistakes);
         }
+        if let Ok(found) = texts.canonical(&base) {
+            let tree = tree(begun.unwrap_or(path), texts);
+            if !found.starts_with(&tree) {
+                mistakes.push(outside("the playbook that this one extends", &tree, &place));
+                return Err(mistakes);
+            }
+        }
         (next, asked) = (base, Some(place));
     }
     if !mistakes.is_empty() {
@@ -110,6 +130,12 @@ pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loa
     });
     let chain: Vec<_> = chain.collect::<Result<_, Vec<Diagnostic>>>()?;
     Ok(lay(chain, steps))
+}
+
+/// What tells of a file that no playbook of this tree may be made of.
+pub fn outside(what: &str, tree: &Path, place: &Place) -> Diagnostic {
+    Diagnostic::error("file-outside", format!("{what} lies outside of the playbooks' folder"), place)
+        .help(format!("put it below {}", tree.display()))
 }
 
 /// Which file extends which, around to the last one's base.

@@ -87,7 +87,7 @@ impl Query {
             return Ok(self.evaluate(&inputs, now)?.into_iter().map(Value::plain).collect());
         }
         let all = derive(&inputs, |inputs| self.evaluate(inputs, now).map(Json::Array))?;
-        Ok(all.items())
+        Ok(all.results())
     }
 
     fn evaluate(&self, inputs: &[Value], now: SystemTime) -> Result<Vec<Json>, RunError> {

@@ -59,7 +59,7 @@ impl JsonPath {
         let all = derive(std::slice::from_ref(input), |inputs| {
             self.evaluate(inputs.first().unwrap_or(input)).map(Json::Array)
         })?;
-        Ok(all.items())
+        Ok(all.results())
     }
 
     fn evaluate(&self, input: &Value) -> Result<Vec<Json>, RunError> {

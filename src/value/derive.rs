@@ -1,6 +1,7 @@
 //! Owns how taint goes through a computation: a result is secret where it would differ, had the secret been another.
 //! Deliberately knows nothing of templates or jq; both are handed in as a function.
 
+use super::stand_in::{STAND_INS, replace};
 use super::{Marks, Value};
 use crate::secret::{Origin, Taint};
 use serde_json::Value as Json;
@@ -23,11 +24,15 @@ impl Hush for String {
 
 /// Computes `eval(inputs)` and marks what came from a secret.
 ///
-/// For each secret among the inputs the computation is done once more with another text of the same length in the
-/// secret's place; each string and number of the result that differs then carries that secret's taint, and so does a
-/// whole object whose keys differ. Where the second computation fails (the stand-in is no JSON, no base64 …) all
-/// strings, numbers and objects do. Booleans and null carry none, nor does a number that only tells a length: an assertion may
-/// say whether two secrets are equal, and a message may say how long one is.
+/// For each secret among the inputs the computation is done again with others of the same length in the secret's place
+/// (`stand_in`); each text and number of the result that differs then carries that secret's taint, and so does a whole
+/// object whose keys differ. Where such a computation fails (the stand-in is no JSON, no base64 …) all texts, numbers
+/// and objects do. What has another length then is marked as *measured*: from there on its length is secret too, or the
+/// codes of a secret's characters could be carried out as so many dots.
+///
+/// Public are: null, a truth value that is the whole result, and a number that is the same whatever the secret. So an
+/// assertion may say whether two secrets are equal, and a message how long one is; a list of truth values, which could
+/// spell a secret, is as secret as what they tell of.
 ///
 /// An error that would be worded otherwise with another secret is hushed: it quotes what was derived from it, in a form
 /// that the masker does not know.
@@ -44,28 +49,37 @@ pub fn derive<E: Hush>(inputs: &[Value], eval: impl Fn(&[Value]) -> Result<Json,
     }
     origins.sort();
     origins.dedup();
-    let altered =
-        |origin: &Arc<Origin>| -> Vec<Value> { inputs.iter().map(|value| with_stand_in(value, origin)).collect() };
+    let others = |origin: &Arc<Origin>| {
+        let origin = origin.clone();
+        (0..STAND_INS).map(move |which| -> Vec<Value> {
+            inputs.iter().map(|value| with_stand_in(value, &origin, which)).collect()
+        })
+    };
     let real = match real {
         Ok(real) => real,
         Err(mut error) => {
-            let differs = |origin| !eval(&altered(origin)).is_err_and(|other| other == error);
-            if origins.iter().any(differs) {
+            let differs = |inputs: Vec<Value>| !eval(&inputs).is_err_and(|other| other == error);
+            if origins.iter().any(|origin| others(origin).any(differs)) {
                 error.hush();
             }
             return Err(error);
         }
     };
     let mut marks = Marks::default();
+    if real.is_boolean() {
+        return Ok(Value::plain(real));
+    }
     for origin in origins {
-        let other = eval(&altered(&origin)).ok();
-        compare(&real, other.as_ref(), &mut String::new(), &Taint::of(origin), &mut marks);
+        let taint = Taint::of(origin.clone());
+        for inputs in others(&origin) {
+            compare(&real, eval(&inputs).ok().as_ref(), &mut String::new(), &taint, &mut marks);
+        }
     }
     Ok(Value::marked(real, marks.all))
 }
 
-/// The value as it would be, had every secret been another text of the same length.
-pub fn altered(value: &Value) -> Value {
+/// The value as it would be, had every secret been another text of the same length; `which` of [`STAND_INS`].
+pub fn altered(value: &Value, which: usize) -> Value {
     let mut origins: Vec<Arc<Origin>> = value.taint().origins().cloned().collect();
     origins.sort();
     // One secret at a time leaves no marks for the next, so all that is marked is altered as one secret would be.
@@ -73,78 +87,36 @@ pub fn altered(value: &Value) -> Value {
         None => value.clone(),
         Some(origin) => {
             let marks = value.marks().iter().map(|(mark, _)| (mark.clone(), Taint::of(origin.clone()))).collect();
-            with_stand_in(&Value::marked(value.expose().clone(), marks), origin)
+            with_stand_in(&Value::marked(value.expose().clone(), marks), origin, which)
         }
     }
 }
 
-fn with_stand_in(value: &Value, origin: &Arc<Origin>) -> Value {
-    let mut touched: Vec<&str> =
-        value.marks().iter().filter(|(_, taint)| taint.contains(origin)).map(|(mark, _)| mark.as_str()).collect();
+fn with_stand_in(value: &Value, origin: &Arc<Origin>, which: usize) -> Value {
+    let mut touched: Vec<(&str, bool)> = value
+        .marks()
+        .iter()
+        .filter(|(_, taint)| taint.contains(origin))
+        .map(|(mark, taint)| (mark.as_str(), taint.is_measured()))
+        .collect();
     if touched.is_empty() {
         return value.clone();
     }
     // Each part once, or the second time could bring the first text back: marks may repeat and lie within each other.
-    touched.sort_unstable_by_key(|mark| mark.len());
+    touched.sort_unstable_by_key(|(mark, measured)| (mark.len(), !measured));
     let mut outermost: HashSet<&str> = HashSet::new();
-    touched.retain(|mark| {
+    touched.retain(|(mark, _)| {
         let ends = mark.match_indices('/').map(|(end, _)| end).chain([mark.len()]);
         let covered = ends.into_iter().any(|end| outermost.contains(&mark[..end]));
         !covered && outermost.insert(mark)
     });
     let mut json = value.expose().clone();
-    for mark in touched {
+    for (mark, measured) in touched {
         if let Some(part) = json.pointer_mut(mark) {
-            replace(part);
+            replace(part, which, measured);
         }
     }
     Value::plain(json)
-}
-
-/// All that is below a mark, with keys and numbers: they are marked where they came from the secret.
-fn replace(json: &mut Json) {
-    match json {
-        Json::String(text) => *text = stand_in(text),
-        Json::Array(items) => items.iter_mut().for_each(replace),
-        Json::Object(map) => {
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(key, mut value)| {
-                    replace(&mut value);
-                    (stand_in(&key), value)
-                })
-                .collect();
-        }
-        Json::Number(number) => {
-            *json = match (number.as_u64(), number.as_i64(), number.as_f64()) {
-                (Some(number), ..) => Json::from(number ^ 1),
-                (_, Some(number), _) => Json::from(number ^ 1),
-                (.., Some(number)) => Json::from(number + 1.0),
-                _ => Json::Null,
-            }
-        }
-        Json::Null | Json::Bool(_) => {}
-    }
-}
-
-fn stand_in(text: &str) -> String {
-    text.chars().map(other_char).collect()
-}
-
-/// Another character of the same kind, so that patterns that only look at kinds and lengths give the same answer.
-fn other_char(c: char) -> char {
-    match c {
-        'a'..='z' => rotate(c, b'a', 26, 7),
-        'A'..='Z' => rotate(c, b'A', 26, 7),
-        '0'..='9' => rotate(c, b'0', 10, 3),
-        'ß' => 'x',
-        _ if c.is_ascii_punctuation() || c == ' ' => 'q',
-        _ => 'ß',
-    }
-}
-
-fn rotate(c: char, first: u8, count: u8, by: u8) -> char {
-    char::from(first + (c as u8 - first + by) % count)
 }
 
 fn compare(real: &Json, other: Option<&Json>, at: &mut String, taint: &Taint, marks: &mut Marks) {
@@ -168,6 +140,7 @@ fn compare(real: &Json, other: Option<&Json>, at: &mut String, taint: &Taint, ma
         }
         // A key that came from the secret has no place of its own: the whole object is secret then.
         (Json::Object(map), _) if !map.is_empty() => marks.add(at, taint),
+        (Json::Array(_), Some(Json::Array(_))) => marks.add(at, &taint.measured()),
         (Json::Array(items), _) => {
             for (index, item) in items.iter().enumerate() {
                 at.push_str(&format!("/{index}"));
@@ -175,7 +148,12 @@ fn compare(real: &Json, other: Option<&Json>, at: &mut String, taint: &Taint, ma
                 at.truncate(length);
             }
         }
-        (Json::Number(_), _) => marks.add(at, taint),
+        (Json::String(text), Some(Json::String(other))) if text.chars().count() != other.chars().count() => {
+            marks.add(at, &taint.measured());
+        }
+        // Where a stand-in could not be computed with, nobody knows how long the text would have been.
+        (Json::String(text), None) if !text.is_empty() => marks.add(at, &taint.measured()),
+        (Json::Number(_) | Json::Bool(_), _) => marks.add(at, taint),
         _ => super::mark_strings(real, at, taint, marks),
     }
 }
@@ -229,8 +207,67 @@ mod tests {
 
     #[test]
     fn lengths_and_truths_are_public() {
-        let told = derived(&secret("s3cr3t"), |json| json!([json.as_str().unwrap().len(), json == "s3cr3t", null]));
-        assert!(!told.is_secret());
+        let told = |eval: fn(&str) -> Json| derived(&secret("s3cr3t"), |json| eval(json.as_str().unwrap()));
+        assert!(!told(|text| json!([text.len(), null])).is_secret());
+        assert!(!told(|text| json!(text == "s3cr3t")).is_secret());
+        assert!(!told(|text| json!(text.len() > 40)).is_secret());
+    }
+
+    #[test]
+    fn many_truths_spell_a_secret() {
+        let bits = derived(&secret("s3cr3t"), |json| json!([json == "s3cr3t", json != "s3cr3t", true]));
+        assert_eq!(bits.shown(), json!(["***", "***", true]));
+        let counted = derived(&bits, |bits| {
+            json!(bits.as_array().unwrap().iter().filter(|bit| bit.as_bool() == Some(true)).count())
+        });
+        assert!(counted.is_secret() || counted.expose() == 2, "{counted:?}");
+        let mapped = derived(&bits, |bits| json!(format!("{bits}")));
+        assert!(mapped.is_secret());
+    }
+
+    #[test]
+    fn numbers_made_of_a_secret_stay_secret_whatever_is_reckoned_with_them() {
+        let codes = derived(&secret("s3cr3t"), |json| json!(json.as_str().unwrap().bytes().collect::<Vec<_>>()));
+        let pin = derived(&secret("83512967"), |json| json!(json.as_str().unwrap().parse::<u64>().unwrap()));
+        let reckonings: [fn(f64) -> f64; 6] =
+            [|n| (n / 2.0).floor(), |n| n + 1.0, |n| n % 10.0, |n| -n, |n| (n / 16.0).floor(), |n| n * 0.5];
+        for (index, reckon) in reckonings.into_iter().enumerate() {
+            let all = derived(&codes, |codes| {
+                codes.as_array().unwrap().iter().map(|n| json!(reckon(n.as_f64().unwrap()))).collect()
+            });
+            // A part of a number may be the same by chance; most of them are not.
+            assert!(all.marks().len() >= 4, "{index}: {all:?}");
+            assert!(derived(&pin, |n| json!(reckon(n.as_f64().unwrap()))).is_secret(), "{index}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_was_made_of_a_secret_is_one() {
+        let dots = derived(&secret("s3cr3t"), |json| {
+            json!(json.as_str().unwrap().bytes().map(|code| ".".repeat(code.into())).collect::<Vec<_>>())
+        });
+        let lengths = derived(&dots, |dots| {
+            dots.as_array().unwrap().iter().map(|dots| json!(dots.as_str().unwrap().len() / 3)).collect()
+        });
+        assert_eq!(lengths.shown(), json!(["***", "***", "***", "***", "***", "***"]));
+        let list = derived(&secret("s3cr3t"), |json| json!(vec![0; json.as_str().unwrap().as_bytes()[0].into()]));
+        assert!(derived(&list, |list| json!(list.as_array().unwrap().len())).is_secret());
+        // What only stands around a secret has a length that anybody may know.
+        let around = derived(&secret("s3cr3t"), |json| json!(format!("Bearer {}", json.as_str().unwrap())));
+        assert!(!derived(&around, |text| json!(text.as_str().unwrap().len())).is_secret());
+    }
+
+    #[test]
+    fn no_table_can_be_made_that_foresees_the_stand_ins() {
+        // Gives the same for each character and for what the first stand-in puts in its place.
+        let other = |c: u8| b'a' + (c - b'a' + 7) % 26;
+        let mut found = 0;
+        let text: String = ('a'..='z').cycle().take(260).collect();
+        let told = derived(&secret(&text), |json| {
+            json.as_str().unwrap().bytes().map(|c| json!(c.min(other(c)).to_string())).collect()
+        });
+        found += told.shown().as_array().unwrap().iter().filter(|shown| *shown != "***").count();
+        assert!(found < 100, "{found} of 260");
     }
 
     #[test]

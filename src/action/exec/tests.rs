@@ -5,8 +5,10 @@ mod given;
 mod rehearsal;
 
 use super::*;
+use crate::action::Births;
 use crate::action::{Cancel, StandIns, http};
 use crate::plan::permissions::Permissions;
+use crate::secret::Taint;
 use crate::secret::{Masker, Origin, Target};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +35,7 @@ impl Bench {
             hands: Hands {
                 clients: http::Clients::default(),
                 masker: Masker::default(),
+                births: Births::default(),
                 stand_ins: None,
                 life: None,
                 confinement: Confine::Auto.here(),
@@ -48,7 +51,7 @@ impl Bench {
     }
 
     async fn perform(&self, command: &Command) -> Result<Json, ActionError> {
-        let leave = Leave { grant: &self.grant, cancel: &self.cancel };
+        let leave = Leave { grant: &self.grant, cancel: &self.cancel, veil: Taint::default() };
         let result = perform(&self.hands, command, &leave).await;
         if let Err(error) = &result {
             assert!(!format!("{error} {error:?}").contains(HIDDEN), "{error:?}");
@@ -150,6 +153,6 @@ async fn what_is_no_text_or_no_json_is_shown_as_well_as_can_be() {
 fn an_effect_may_run_in_a_task_of_its_own() {
     fn sendable<T: Send>(_: T) {}
     let (bench, command) = (Bench::bash(), script("true"));
-    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel };
+    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel, veil: Taint::default() };
     sendable(perform(&bench.hands, &command, &leave));
 }

@@ -5,6 +5,7 @@ use super::names::{Answers, Names};
 use super::{Request, Tls, unsent};
 use crate::action::ActionError;
 use crate::plan::permissions::Grant;
+use crate::secret::Taint;
 use reqwest::cookie::CookieStore;
 use reqwest::header::{HeaderValue, SET_COOKIE};
 use std::collections::HashMap;
@@ -34,7 +35,20 @@ pub struct Clients {
 
 /// Cookies by the URL as the playbook has it, so that they work alike in a rehearsal.
 #[derive(Default)]
-pub(super) struct Jar(reqwest::cookie::Jar);
+pub(super) struct Jar {
+    store: reqwest::cookie::Jar,
+    given: Mutex<Vec<Given>>,
+}
+
+/// A cookie as a server gave it, since the store does not tell whose it is.
+struct Given {
+    /// `name=value`
+    pair: String,
+    /// Host and port.
+    by: (String, u16),
+    /// What the answer counted as that it came with.
+    veil: Taint,
+}
 
 /// One way of connecting. Requests that differ in it never share a connection: a pooled one would bypass what the
 /// other was judged by.
@@ -93,14 +107,58 @@ impl std::fmt::Debug for Clients {
 impl Jar {
     /// In the order of their names; the store itself gives them in any.
     pub(super) fn cookies(&self, url: &Url) -> Option<HeaderValue> {
-        let all = self.0.cookies(url)?;
+        let all = self.store.cookies(url)?;
         let mut cookies: Vec<&str> = std::str::from_utf8(all.as_bytes()).ok()?.split("; ").collect();
         cookies.sort_unstable();
         HeaderValue::try_from(cookies.join("; ")).ok()
     }
 
-    pub(super) fn keep(&self, response: &reqwest::Response, url: &Url) {
-        self.0.set_cookies(&mut response.headers().get_all(SET_COOKIE).iter(), url);
+    /// `veil`: what the answer counts as.
+    pub(super) fn keep(&self, response: &reqwest::Response, url: &Url, veil: &Taint) {
+        self.store.set_cookies(&mut response.headers().get_all(SET_COOKIE).iter(), url);
+        let by = place(url);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        for header in response.headers().get_all(SET_COOKIE) {
+            let text = String::from_utf8_lossy(header.as_bytes());
+            let pair = pair(text.split(';').next().unwrap_or_default());
+            match given.iter_mut().find(|known| known.pair == pair && known.by == by) {
+                Some(known) => known.veil = veil.clone(),
+                None => given.push(Given { pair, by: by.clone(), veil: veil.clone() }),
+            }
+        }
+    }
+
+    /// Of the cookies that would be sent to `url`, those that another place gave, each with what it came with. What a
+    /// server gave itself is no news to it.
+    pub(super) fn from_elsewhere(&self, cookies: &HeaderValue, url: &Url) -> Vec<(String, Taint)> {
+        let to = place(url);
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(cookies.as_bytes());
+        let mut found = Vec::new();
+        for cookie in text.split("; ").map(pair) {
+            let own: Vec<&Given> = given.iter().filter(|known| known.pair == cookie).collect();
+            if own.iter().any(|known| known.by == to) {
+                continue;
+            }
+            let mut veil = Taint::default();
+            // What the store spells in its own way is anybody's.
+            let known = if own.is_empty() { given.iter().collect() } else { own };
+            known.iter().for_each(|known| veil.add(&known.veil));
+            found.push((cookie, veil));
+        }
+        found
+    }
+}
+
+/// Cookies know no ports; `to:` does.
+fn place(url: &Url) -> (String, u16) {
+    (url.host_str().unwrap_or_default().to_string(), url.port_or_known_default().unwrap_or_default())
+}
+
+fn pair(text: &str) -> String {
+    match text.split_once('=') {
+        None => text.trim().to_string(),
+        Some((name, value)) => format!("{}={}", name.trim(), value.trim()),
     }
 }
 

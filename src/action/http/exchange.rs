@@ -7,6 +7,8 @@ use super::redirect::{self, Hop};
 use super::{Body, Request, Sending, answer, fault, unsent};
 use crate::action::{ActionError, Hands, Leave, Output, Sent};
 use crate::plan::permissions::{Grant, Refusal};
+use crate::secret::Taint;
+use reqwest::header::HeaderValue;
 use std::time::{Duration, Instant};
 use url::Url;
 
@@ -24,11 +26,11 @@ pub(super) async fn run(
     let mut followed = 0;
     loop {
         // The answers of the hops before stand, whatever becomes of this one.
-        let response = send(hands, request, &hop, leave.grant, within, jar.as_deref(), sending)
+        let response = send(hands, request, &hop, leave, within, jar.as_deref(), sending)
             .await
             .map_err(|error| if followed > 0 { fault::after_the_first(error) } else { error })?;
         if let Some(jar) = &jar {
-            jar.keep(&response, &hop.url);
+            jar.keep(&response, &hop.url, &leave.veil);
         }
         let Some(target) = redirect::target(&response, &hop.url).filter(|_| request.redirects > 0) else {
             return answer::read(response, &hop.url, request.max_body, started).await;
@@ -47,20 +49,13 @@ async fn send(
     hands: &Hands,
     request: &Request,
     hop: &Hop,
-    grant: &Grant,
+    leave: &Leave<'_>,
     within: Duration,
     jar: Option<&Jar>,
     sending: &Sending,
 ) -> Result<reqwest::Response, ActionError> {
-    let private = grant.net(&hop.method, &hop.url).map_err(|refusal| refused(refusal, hop.came_from.as_ref()))?;
-    let cargo = outgoing::cargo(request, hop);
-    judge_flow(&cargo, &hop.url, "")?;
-    // Through TLS a proxy sees nothing; of all else it sees everything.
-    if let Some(proxy) = request.proxy.as_deref().filter(|_| hop.url.scheme() != "https")
-        && let Ok(proxy) = Url::parse(proxy.trim())
-    {
-        judge_flow(&cargo, &proxy, ", a proxy that sees what is sent without TLS")?;
-    }
+    let grant = leave.grant;
+    let (private, cargo, cookies) = judge_hop(hands, request, hop, grant, jar)?;
     let (line, url) = match &hands.stand_ins {
         None => (Line::open(request, &hop.url, private, grant, within)?, hop.url.clone()),
         Some(stand_ins) => {
@@ -81,10 +76,63 @@ async fn send(
         }
     };
     let client = hands.clients.client(&line)?;
-    let cookies = jar.and_then(|jar| jar.cookies(&hop.url));
     let ready = outgoing::build(&client, url, request, hop, cargo, cookies, grant)?;
     sending.begin();
     client.execute(ready).await.map_err(|error| fault::of_sending(error, &hop.url, &line))
+}
+
+/// Whether it may be sent, and all that goes with it, as far as that can be told without sending it.
+pub(super) fn judge(hands: &Hands, request: &Request, leave: &Leave<'_>) -> Result<(), ActionError> {
+    let hop = Hop::first(request)?;
+    let jar = request.cookies.as_deref().map(|name| hands.clients.jar(name));
+    judge_hop(hands, request, &hop, leave.grant, jar.as_deref())?;
+    Line::judge(request, leave.grant)
+}
+
+/// Judges permission and the flow of secrets; gives whether the host may be private, and what is sent to it.
+fn judge_hop<'a>(
+    hands: &Hands,
+    request: &'a Request,
+    hop: &Hop,
+    grant: &Grant,
+    jar: Option<&Jar>,
+) -> Result<(bool, Cargo<'a>, Option<HeaderValue>), ActionError> {
+    if let Some(from) = &hop.came_from {
+        judge_location(hands, from, &hop.url)?;
+    }
+    let private = grant.net(&hop.method, &hop.url).map_err(|refusal| refused(refusal, hop.came_from.as_ref()))?;
+    let cargo = outgoing::cargo(request, hop);
+    let mut taints: Vec<(String, Taint)> =
+        cargo.values.iter().map(|(place, value)| (place.clone(), hands.births.taint_of(value))).collect();
+    taints.extend(outgoing::taint_of_files(request, hop, grant, &hands.births)?);
+    judge_flow(&taints, &hop.url, "")?;
+    let cookies = jar.and_then(|jar| jar.cookies(&hop.url));
+    if let (Some(jar), Some(cookies)) = (jar, &cookies) {
+        let own = |(pair, mut veil): (String, Taint)| {
+            veil.add(&hands.births.taint_in(&pair));
+            (format!("the cookie `{}`", pair.split('=').next().unwrap_or_default()), veil)
+        };
+        judge_flow(&jar.from_elsewhere(cookies, &hop.url).into_iter().map(own).collect::<Vec<_>>(), &hop.url, "")?;
+        taints.push(("a cookie".into(), hands.births.taint_in(&String::from_utf8_lossy(cookies.as_bytes()))));
+    }
+    // Through TLS a proxy sees nothing; of all else it sees everything.
+    if let Some(proxy) = request.proxy.as_deref().filter(|_| hop.url.scheme() != "https")
+        && let Ok(proxy) = Url::parse(proxy.trim())
+    {
+        judge_flow(&taints, &proxy, ", a proxy that sees what is sent without TLS")?;
+    }
+    Ok((private, cargo, cookies))
+}
+
+/// A server that was given a secret could have us carry it on, in the URL that it points at.
+fn judge_location(hands: &Hands, from: &Url, target: &Url) -> Result<(), ActionError> {
+    match hands.births.taint_in(target.as_str()).origins().next() {
+        None => Ok(()),
+        Some(origin) => Err(ActionError::Refused {
+            message: format!("{} redirected to a URL that has the secret `{}` in it", redirect::shown(from), origin.name),
+            help: Some("URLs are kept in the logs of every server and proxy on the way: `redirects: 0` takes the answer as it is".into()),
+        }),
+    }
 }
 
 /// What an unpermitted hop is told as; a redirect says where it came from, since the playbook does not.
@@ -99,11 +147,11 @@ fn refused(refusal: Refusal, came_from: Option<&Url>) -> ActionError {
 }
 
 /// Each secret may only go where its `to:` says. `what`: what the place is, where it is not the one asked for.
-fn judge_flow(cargo: &Cargo<'_>, url: &Url, what: &str) -> Result<(), ActionError> {
+fn judge_flow(taints: &[(String, Taint)], url: &Url, what: &str) -> Result<(), ActionError> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();
-    for (place, value) in &cargo.values {
-        if let Some(origin) = value.taint().refuses_host(host, port) {
+    for (place, taint) in taints {
+        if let Some(origin) = taint.refuses_host(host, port) {
             let to = match url.port() {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_string(),

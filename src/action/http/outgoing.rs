@@ -4,15 +4,17 @@
 use super::clients::refused;
 use super::redirect::Hop;
 use super::{Auth, Body, PartSource, Request, unsent};
-use crate::action::ActionError;
+use crate::action::{ActionError, Births};
 use crate::plan::permissions::Grant;
 use crate::plan::refused_header;
+use crate::secret::Taint;
 use crate::value::Value;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
 };
 use reqwest::{Client, Method, multipart};
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use url::Url;
@@ -58,6 +60,42 @@ fn goes_along(name: &str, value: &Value, hop: &Hop) -> bool {
     let of_credentials =
         value.is_secret() || [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].iter().any(|known| known.as_str() == name);
     (hop.has_body || !of_body) && (hop.has_credentials || !of_credentials)
+}
+
+/// How much of a file is searched for secrets before it is sent, in bytes.
+const SEARCHED: u64 = 16 << 20;
+
+/// The secrets in the files that a body is made of, which have to be permitted. One that is not there has none.
+pub(super) fn taint_of_files(
+    request: &Request,
+    hop: &Hop,
+    grant: &Grant,
+    births: &Births,
+) -> Result<Vec<(String, Taint)>, ActionError> {
+    let paths: Vec<&Path> = match &request.body {
+        Body::File(path) if hop.has_body => vec![path],
+        Body::Multipart(parts) if hop.has_body => parts
+            .iter()
+            .filter_map(|(_, part)| match part {
+                PartSource::File { path, .. } => Some(path.as_path()),
+                PartSource::Text(_) => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let mut taints = Vec::new();
+    for path in paths {
+        let real = grant.read(&request.folder.join(path)).map_err(refused)?;
+        let mut content = Vec::new();
+        if births.lessons() > 0
+            && let Ok(file) = open_regular(&real)
+            && file.take(SEARCHED).read_to_end(&mut content).is_ok()
+        {
+            let taint = births.taint_in(&String::from_utf8_lossy(&content));
+            taints.push((format!("the file `{}`", path.display()), taint));
+        }
+    }
+    Ok(taints)
 }
 
 pub(super) fn build(

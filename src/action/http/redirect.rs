@@ -72,7 +72,7 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
         && (upgraded || from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default())
 }
 
-/// A URL for messages: without its query, which tends to carry tokens, and without credentials.
+/// A URL for messages, which are masked by whoever tells them: without its query, which tends to carry tokens, and without credentials.
 pub(super) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     shown.set_query(None);

@@ -9,9 +9,11 @@ mod rehearsal;
 mod resolving;
 
 use super::*;
+use crate::action::Births;
 use crate::action::loopback::{Received, Server, Then, answer, hang};
 use crate::action::{Cancel, StandIns};
 use crate::plan::permissions::{Grant, NetRule, Permissions, file_glob};
+use crate::secret::Taint;
 use crate::secret::{Masker, Origin, Target};
 use serde_json::{Value as Json, json};
 use std::path::Path;
@@ -36,6 +38,7 @@ impl Bench {
             hands: Hands {
                 clients: Clients::default(),
                 masker: Masker::default(),
+                births: Births::default(),
                 stand_ins: None,
                 life: None,
                 confinement: crate::event::Confinement::none(""),
@@ -61,7 +64,7 @@ impl Bench {
     }
 
     async fn perform(&self, request: &Request) -> Result<Json, ActionError> {
-        let leave = Leave { grant: &self.grant, cancel: &self.cancel };
+        let leave = Leave { grant: &self.grant, cancel: &self.cancel, veil: Taint::default() };
         let result = perform(&self.hands, request, &leave).await;
         if let Err(error) = &result {
             assert!(!format!("{error} {error:?}").contains(HIDDEN), "{error:?}");
@@ -188,6 +191,6 @@ fn an_effect_may_run_in_a_task_of_its_own() {
     fn sendable<T: Send>(_: T) {}
     let bench = Bench::open();
     let request = get("http://127.0.0.1/");
-    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel };
+    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel, veil: Taint::default() };
     sendable(perform(&bench.hands, &request, &leave));
 }

@@ -2,6 +2,7 @@
 
 use super::Judge;
 use super::names::Kind;
+use super::secrets::Sink;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::plan::{Ask, Auth, Body, Exec, Http, Paginate, PartSource, Tls, Work};
 use crate::playbook::document::{self, Effect, InputType, Named};
@@ -95,10 +96,16 @@ impl Judge<'_> {
             (None, None) => None,
         };
         let proxy = match (&written.proxy, &defaults.proxy) {
-            (Some(text), _) => Some(self.text(text, &place.key("proxy"))),
-            (None, Some(text)) => Some(self.text(text, &defaults_place.key("proxy"))),
+            (Some(text), _) => Some(self.public("the proxy's URL", text, &place.key("proxy"))),
+            (None, Some(text)) => Some(self.public("the proxy's URL", text, &defaults_place.key("proxy"))),
             (None, None) => None,
         };
+        let sinks = self.hosts(&written.url, written.proxy.as_ref().or(defaults.proxy.as_ref()));
+        for (name, template) in &headers {
+            let at = names.iter().find(|(other, _)| other == name).map(|(_, at)| at.clone());
+            self.flows_to(template, &at.unwrap_or_else(|| place.key("headers").key(name)), &sinks);
+        }
+        self.body_flows(auth.as_ref(), &body, place, &sinks);
         let cookies = match &written.cookies {
             None | Some(Json::Bool(false)) => None,
             Some(Json::Bool(true)) => Some(String::new()),
@@ -143,6 +150,53 @@ impl Judge<'_> {
             max_body: max_body.unwrap_or(LARGEST_BODY),
             paginate,
         }))
+    }
+
+    /// The hosts that a request goes to, and that see it on the way, as far as they are known beforehand.
+    fn hosts(&self, url: &str, proxy: Option<&String>) -> Vec<Sink> {
+        let sink = |url: &url::Url| {
+            let (host, port) = (url.host_str()?.to_string(), url.port_or_known_default()?);
+            let shown = url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+            Some(Sink::Host { host, port, shown })
+        };
+        let Some(target) = self.known_url(url) else { return Vec::new() };
+        let mut sinks: Vec<Sink> = sink(&target).into_iter().collect();
+        // Through TLS a proxy sees nothing.
+        if target.scheme() == "http"
+            && let Some(proxy) = proxy.and_then(|text| self.known_url(text))
+        {
+            sinks.extend(sink(&proxy));
+        }
+        sinks
+    }
+
+    fn body_flows(&mut self, auth: Option<&Auth>, body: &Body, place: &Place, sinks: &[Sink]) {
+        let at = place.key("auth");
+        match auth {
+            None => {}
+            Some(Auth::Bearer(token)) => self.flows_to(token, &at.key("bearer"), sinks),
+            Some(Auth::Basic { user, password }) => {
+                self.flows_to(user, &at.key("basic").key("user"), sinks);
+                self.flows_to(password, &at.key("basic").key("password"), sinks);
+            }
+        }
+        match body {
+            Body::None | Body::File(_) => {}
+            Body::Json(template) => self.flows_to(template, &place.key("json"), sinks),
+            Body::Text(template) => self.flows_to(template, &place.key("text"), sinks),
+            Body::Form(fields) => {
+                for (name, template) in fields {
+                    self.flows_to(template, &place.key("form").key(name), sinks);
+                }
+            }
+            Body::Multipart(parts) => {
+                for (name, part) in parts {
+                    if let PartSource::Text(template) = part {
+                        self.flows_to(template, &place.key("multipart").key(name), sinks);
+                    }
+                }
+            }
+        }
     }
 
     fn named(&mut self, written: Option<&Named<Json>>, place: &Place) -> Vec<(String, Template)> {
@@ -190,7 +244,7 @@ impl Judge<'_> {
         } else if let Some(text) = &written.text {
             Body::Text(self.text(text, &place.key("text")))
         } else if let Some(path) = &written.file {
-            Body::File(self.text(path, &place.key("file")))
+            Body::File(self.public("a path", path, &place.key("file")))
         } else {
             Body::None
         }
@@ -207,13 +261,18 @@ impl Judge<'_> {
                     .help("file, filename, content_type"),
             );
         }
-        let mut text = |key: &str| map.get(key).map(|json| self.template(json, &place.key(key)));
+        let mut text = |key: &str| {
+            let template = map.get(key).map(|json| self.template(json, &place.key(key)))?;
+            self.no_secret_in(&format!("`{key}`"), &template, &place.key(key));
+            Some(template)
+        };
         let (file, filename, content_type) = (text("file"), text("filename"), text("content_type"));
         PartSource::File { path: file.unwrap_or_else(|| Template::literal(Json::Null)), filename, content_type }
     }
 
     fn tls(&mut self, written: &document::Tls, place: &Place) -> Tls {
-        let mut text = |text: &Option<String>, key: &str| text.as_ref().map(|text| self.text(text, &place.key(key)));
+        let mut text =
+            |text: &Option<String>, key: &str| text.as_ref().map(|text| self.public("a path", text, &place.key(key)));
         let (ca, client_cert, client_key) = (
             text(&written.ca, "ca"),
             text(&written.client_cert, "client_cert"),
@@ -295,24 +354,19 @@ impl Judge<'_> {
                 &place.key("allow_secret_argv"),
             ));
         }
+        let program = written.argv.first().and_then(Json::as_str).filter(|program| !is_template(program));
+        let sink: Vec<Sink> = program.map(|program| Sink::Program(program.into())).into_iter().collect();
         for (index, template) in argv.iter().enumerate() {
             let at = argv_place.index(index);
-            for read in template.reads() {
-                if written.allow_secret_argv.is_none()
-                    && let Some((origin, _)) = self.secret_name(&read.name)
-                {
-                    let diagnostic = Diagnostic::error("secret-in-argv", format!("the secret `{}` would be an argument, which every process of the machine can read", read.name), &at.pointer(&read.pointer))
-                        .at(Part::Within(read.span))
-                        .label(&origin, Part::Key, "the secret")
-                        .help("give it by `stdin`, `env` or `files`; where the program takes it no other way, say why: `allow_secret_argv: \"reason\"`");
-                    self.tell(diagnostic);
-                }
+            match &written.allow_secret_argv {
+                None => self.no_secret_in_argv(template, &at),
+                Some(_) => self.flows_to(template, &at, &sink),
             }
         }
         if let Some(Json::String(program)) = written.argv.first() {
             self.program_permitted(program, &argv_place.index(0));
         }
-        Work::Exec(Box::new(self.program(written, argv, None, place)))
+        Work::Exec(Box::new(self.program(written, argv, None, &sink, place)))
     }
 
     pub fn shell(&mut self, json: &Json, place: &Place) -> Work {
@@ -359,20 +413,30 @@ impl Judge<'_> {
             max_output: written.max_output,
             allow_secret_argv: None,
         };
-        Work::Exec(Box::new(self.program(exec, Vec::new(), script, place)))
+        Work::Exec(Box::new(self.program(exec, Vec::new(), script, &[Sink::Program("bash".into())], place)))
     }
 
-    fn program(&mut self, written: document::Exec, argv: Vec<Template>, script: Option<String>, place: &Place) -> Exec {
+    fn program(
+        &mut self,
+        written: document::Exec,
+        argv: Vec<Template>,
+        script: Option<String>,
+        sink: &[Sink],
+        place: &Place,
+    ) -> Exec {
         let root = Place { source: self.source.clone(), route: crate::source::Route::root() };
         let defaults = self.defaults.exec.clone().unwrap_or_default();
-        let mut env = self.named(defaults.env.as_ref(), &root.key("defaults").key("exec").key("env"));
+        let defaults_env = root.key("defaults").key("exec").key("env");
+        let mut env = self.named(defaults.env.as_ref(), &defaults_env);
         let own = self.named(written.env.as_ref(), &place.key("env"));
         env.retain(|(name, _)| !own.iter().any(|(other, _)| other == name));
-        for (name, _) in &env {
-            self.env_permitted(name, &root.key("defaults").key("exec").key("env").key(name));
+        for (name, template) in &env {
+            self.env_permitted(name, &defaults_env.key(name));
+            self.flows_to(template, &defaults_env.key(name), sink);
         }
-        for (name, _) in &own {
+        for (name, template) in &own {
             self.env_permitted(name, &place.key("env").key(name));
+            self.flows_to(template, &place.key("env").key(name), sink);
         }
         env.extend(own);
         for name in written.files.iter().flat_map(|files| files.keys()) {
@@ -394,7 +458,14 @@ impl Judge<'_> {
             (None, None) => None,
         };
         let files = self.named(written.files.as_ref(), &place.key("files"));
-        let cwd = written.cwd.as_ref().map(|text| self.text(text, &place.key("cwd")));
+        for (name, template) in &files {
+            self.flows_to(template, &place.key("files").key(name), sink);
+        }
+        let stdin = written.stdin.as_ref().map(|json| self.template(json, &place.key("stdin")));
+        if let Some(template) = &stdin {
+            self.flows_to(template, &place.key("stdin"), sink);
+        }
+        let cwd = written.cwd.as_ref().map(|text| self.public("a path", text, &place.key("cwd")));
         let reads_files = argv
             .iter()
             .chain(env.iter().map(|(_, template)| template))
@@ -405,7 +476,7 @@ impl Judge<'_> {
             argv,
             script,
             env,
-            stdin: written.stdin.as_ref().map(|json| self.template(json, &place.key("stdin"))),
+            stdin,
             files,
             cwd,
             timeout,
@@ -425,8 +496,11 @@ impl Judge<'_> {
             if let Some(setting) = self.setting(json, &at) {
                 settings.push((name.clone(), setting));
             }
-            let secret = self.secret_of(json);
-            self.define(name, Kind::Capture, secret, &at);
+            self.define(name, Kind::Capture, &at);
+            match settings.last() {
+                Some((last, setting)) if last == name => self.sample_setting(name, setting),
+                _ => self.sample_unknown(name),
+            }
         }
         Work::Set(settings)
     }
@@ -437,7 +511,7 @@ impl Judge<'_> {
             other => match part::<document::Confirm>(other, place) {
                 Ok(written) => (
                     self.text(&written.message, &place.key("message")),
-                    written.phrase.as_ref().map(|text| self.text(text, &place.key("phrase"))),
+                    written.phrase.as_ref().map(|text| self.public("a phrase", text, &place.key("phrase"))),
                 ),
                 Err(found) => {
                     self.found.extend(found);
@@ -482,4 +556,8 @@ impl Judge<'_> {
         }
         Work::Manual { instructions, ask }
     }
+}
+
+fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
 }

@@ -1,7 +1,7 @@
 //! Owns judging assertions and captures.
 
 use super::Judge;
-use super::names::{Kind, SecretName};
+use super::names::Kind;
 use crate::diagnostic::{Diagnostic, nearest};
 use crate::plan::{
     Assertion, Capture, CaptureFrom, Claim, Field, MatchPattern, Operator, Predicate, SchemaText, SecretMark, Stream,
@@ -261,8 +261,15 @@ impl Judge<'_> {
         }
     }
 
-    pub fn captures(&mut self, written: &document::Step, place: &Place) -> Vec<Capture> {
+    /// `fields`: what a person is asked for, whether it is a secret, and where it says so.
+    pub fn captures(
+        &mut self,
+        written: &document::Step,
+        fields: &[(String, bool, Place)],
+        place: &Place,
+    ) -> Vec<Capture> {
         let at = place.key("capture");
+        let answered = (!fields.is_empty()).then(|| self.sample_answers(fields));
         let captures: Vec<Capture> = written
             .capture
             .iter()
@@ -270,8 +277,15 @@ impl Judge<'_> {
             .filter_map(|(name, json)| self.capture(name, json, &at.key(name)))
             .collect();
         for capture in &captures {
-            let secret = capture.secret.as_ref().map(|mark| SecretName { to: mark.to.clone() });
-            self.define(&capture.name, Kind::Capture, secret, &capture.place);
+            self.define(&capture.name, Kind::Capture, &capture.place);
+            let query = match &capture.from {
+                CaptureFrom::Jq(query) => Some(query),
+                _ => None,
+            };
+            match &capture.secret {
+                Some(mark) => self.sample_secret(&capture.name, mark.to.clone(), &capture.place, false),
+                None => self.sample_capture(&capture.name, query, answered.as_ref()),
+            }
         }
         captures
     }

@@ -1,122 +1,13 @@
-//! Owns what can be told of the flow of secrets before a run: literal hosts, programs and names.
+//! Owns what of a playbook's words is known before a run: the URL of a request, the files that it names.
 //! What is rendered is judged again, by the same rules, at the moment of sending.
 
 use super::Judge;
-use super::names::SecretName;
 use crate::diagnostic::Diagnostic;
-use crate::playbook::document;
-use crate::secret::Target;
-use crate::source::{Part, Place};
-use crate::template::Template;
-use serde_json::Value as Json;
+use crate::source::Place;
 use std::path::{Path, PathBuf};
 use url::Url;
 
 impl Judge<'_> {
-    /// Where a name that is a secret for sure was defined, and where it may flow.
-    pub fn secret_name(&self, name: &str) -> Option<(Place, SecretName)> {
-        let definition = self.scope.get(name)?;
-        Some((definition.place.clone(), definition.secret.clone()?))
-    }
-
-    /// Whether a value written so is a secret for sure: one bare secret name, or several joined by `or`.
-    pub fn secret_of(&self, json: &Json) -> Option<SecretName> {
-        let inner = json.as_str()?.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
-        let mut found: Option<SecretName> = None;
-        for name in inner.split(" or ") {
-            found = Some(self.secret_name(name.trim())?.1);
-        }
-        found
-    }
-
-    pub fn no_secret_in_url(&mut self, template: &Template, place: &Place) {
-        for read in template.reads() {
-            if let Some((origin, _)) = self.secret_name(&read.name) {
-                let diagnostic = Diagnostic::error(
-                    "secret-in-url",
-                    format!("the secret `{}` would be part of a URL, which servers and proxies log", read.name),
-                    &place.pointer(&read.pointer),
-                )
-                .at(Part::Within(read.span))
-                .label(&origin, Part::Key, "the secret")
-                .help("send it in `auth`, a header or the body");
-                self.tell(diagnostic);
-            }
-        }
-    }
-
-    /// Judges `to:` against targets that are known beforehand.
-    pub fn judge_secret_targets(&mut self, step: &document::Step, place: &Place) {
-        if let Some(http) = &step.http {
-            let Some(url) = self.known_url(&http.url) else { return };
-            let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return };
-            let at = place.key("http");
-            let parts = [
-                ("headers", http.headers.as_ref().map(|map| serde_json::json!(map))),
-                ("json", http.json.clone()),
-                ("form", http.form.as_ref().map(|map| serde_json::json!(map))),
-                ("multipart", http.multipart.as_ref().map(|map| serde_json::json!(map))),
-                ("text", http.text.clone().map(Json::String)),
-            ];
-            for (key, json) in parts {
-                let Some(json) = json else { continue };
-                self.judge_flow(&json, &at.key(key), host, |target| target.covers_host(host, port));
-            }
-            if let Some(auth) = &http.auth {
-                let covers = |target: &Target| target.covers_host(host, port);
-                if let Some(text) = &auth.bearer {
-                    self.judge_flow(&Json::String(text.clone()), &at.key("auth").key("bearer"), host, covers);
-                }
-                if let Some(basic) = &auth.basic {
-                    let basic_place = at.key("auth").key("basic");
-                    self.judge_flow(&Json::String(basic.user.clone()), &basic_place.key("user"), host, covers);
-                    self.judge_flow(&Json::String(basic.password.clone()), &basic_place.key("password"), host, covers);
-                }
-            }
-        }
-        let (key, json) = match (&step.exec, &step.shell) {
-            (Some(json), _) => ("exec", json),
-            (None, Some(json)) => ("shell", json),
-            (None, None) => return,
-        };
-        let argv = json.as_array().or_else(|| json.get("argv").and_then(Json::as_array));
-        let program = match argv {
-            Some(argv) => argv.first().and_then(Json::as_str).unwrap_or_default().to_string(),
-            None => "bash".into(),
-        };
-        if program.contains("{{") {
-            return;
-        }
-        let at = place.key(key);
-        let shown = format!("run:{program}");
-        for part in ["argv", "env", "stdin", "files"] {
-            if let Some(json) = json.get(part) {
-                self.judge_flow(json, &at.key(part), &shown, |target| target.covers_program(&program));
-            }
-        }
-    }
-
-    fn judge_flow(&mut self, json: &Json, place: &Place, shown: &str, covers: impl Fn(&Target) -> bool) {
-        let Ok(template) = Template::parse(json) else { return };
-        for read in template.reads() {
-            let Some((origin, secret)) = self.secret_name(&read.name) else { continue };
-            let Some(to) = &secret.to else { continue };
-            if to.iter().any(&covers) {
-                continue;
-            }
-            let diagnostic = Diagnostic::error(
-                "secret-flow",
-                format!("the secret `{}` would go to `{shown}`, where it may not", read.name),
-                &place.pointer(&read.pointer),
-            )
-            .at(Part::Within(read.span))
-            .saying(format!("goes to `{shown}`"))
-            .label(&origin, Part::Key, "comes from here")
-            .help(format!("add `{shown}` to its `to:`, if it belongs there"));
-            self.tell(diagnostic);
-        }
-    }
-
     /// The URL as far as it is known before the run: literal, or with a constant at its start.
     pub fn known_url(&self, text: &str) -> Option<Url> {
         let resolved = match text.trim_start().strip_prefix("{{") {
@@ -138,7 +29,6 @@ impl Judge<'_> {
 
     /// A file that a playbook names: it has to lie below the folder tree of the playbooks.
     pub fn allowed_file(&mut self, file: &Path, place: &Place, what: &str) -> Option<PathBuf> {
-        let root = self.shelf.open.first().and_then(|first| first.parent()).unwrap_or(Path::new(".")).to_path_buf();
         let found = match self.texts.canonical(file) {
             Ok(found) => found,
             Err(error) => {
@@ -154,14 +44,9 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let root = self.texts.canonical(&root).unwrap_or(root);
-        // Teams keep folders of their own below `playbooks/` and share its modules.
-        let root = root.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&root);
-        if !found.starts_with(root) {
-            self.tell(
-                Diagnostic::error("file-outside", format!("{what} lies outside of the playbooks' folder"), place)
-                    .help(format!("put it below {}", root.display())),
-            );
+        let tree = crate::playbook::tree(&self.shelf.begun, self.texts);
+        if !found.starts_with(&tree) {
+            self.tell(crate::playbook::outside(what, &tree, place));
             return None;
         }
         Some(found)

@@ -1,7 +1,7 @@
 //! Owns judging what stands around the steps: inputs, vars, permissions, outputs, intervals, the SOP's header.
 
 use super::Judge;
-use super::names::{Kind, SecretName};
+use super::names::Kind;
 use crate::diagnostic::Diagnostic;
 use crate::plan::permissions::{NetRule, Permissions, file_glob, judge_env, judge_program};
 use crate::plan::{Input, Interval, Items, Setting, inputs};
@@ -137,8 +137,13 @@ impl Judge<'_> {
                     ));
                 }
             }
-            let secret = (input.kind == InputType::Secret).then_some(SecretName { to });
-            self.define(name, Kind::Input, secret, &place);
+            self.define(name, Kind::Input, &place);
+            if input.kind == InputType::Secret {
+                self.sample_secret(name, to, &place, true);
+            } else {
+                let is_optional = input.default.as_ref().is_some_and(Json::is_null);
+                self.sample_input(name, input.kind, input.one_of.as_deref(), is_optional);
+            }
             judged.push(input);
         }
         for (name, (value, place)) in fixed {
@@ -174,6 +179,9 @@ impl Judge<'_> {
             }
         }
         for input in &judged {
+            if let Some(fixed) = &input.fixed {
+                self.sample_known(&input.name, fixed);
+            }
             let known = input.fixed.as_ref().or(input.default.as_ref().filter(|_| false));
             if let Some(Json::String(text)) = known {
                 self.constants.insert(input.name.clone(), text.clone());
@@ -192,8 +200,8 @@ impl Judge<'_> {
             {
                 self.constants.insert(name.clone(), text.clone());
             }
-            let secret = self.secret_of(json);
-            self.define(name, Kind::Var, secret, &at);
+            self.define(name, Kind::Var, &at);
+            self.sample_setting(name, &setting);
             vars.push((name.clone(), setting));
         }
         vars
@@ -214,24 +222,7 @@ impl Judge<'_> {
         for (name, json) in written.into_iter().flatten() {
             let at = place.key(name);
             let Some(setting) = self.setting(json, &at) else { continue };
-            // What a query makes of a secret is only known when it runs; it is judged there.
-            let reads = match &setting {
-                Setting::Template(template) => template.reads(),
-                Setting::Query(_) => Vec::new(),
-            };
-            for read in reads {
-                if let Some((origin, _)) = self.secret_name(&read.name) {
-                    let diagnostic = Diagnostic::error(
-                        "secret-in-outputs",
-                        format!("the secret `{}` would be an output", read.name),
-                        &at.pointer(&read.pointer),
-                    )
-                    .at(Part::Within(read.span))
-                    .label(&origin, Part::Key, "the secret")
-                    .help("outputs are public; a caller cannot be given a secret");
-                    self.tell(diagnostic);
-                }
-            }
+            self.no_secret_in_output(&setting, &at);
             outputs.push((name.clone(), setting));
         }
         outputs

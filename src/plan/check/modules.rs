@@ -6,6 +6,7 @@ use crate::plan::{Plan, Work};
 use crate::playbook::{document, load_for};
 use crate::source::{Part, Place};
 use serde_json::Value as Json;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Judge<'_> {
@@ -18,9 +19,10 @@ impl Judge<'_> {
             .flatten()
             .map(|(name, json)| (name.clone(), self.template(json, &with_place.key(name))))
             .collect();
-        let Some(plan) = self.module(path, &at) else {
+        let Some((plan, file)) = self.module(path, &at) else {
             return Work::Group(Vec::new());
         };
+        let flows = self.shelf.flows.get(&file).cloned().unwrap_or_default();
         for (name, _) in &with {
             match plan.inputs.iter().find(|input| input.name == *name) {
                 None => {
@@ -68,22 +70,19 @@ impl Judge<'_> {
             {
                 self.tell(Diagnostic::error("bad-input", format!("`{name}`: {fault}"), &with_place.key(name)));
             }
-            if input.kind != document::InputType::Secret {
-                for read in template.reads() {
-                    if let Some((origin, _)) = self.secret_name(&read.name)
-                        && template.as_literal().is_none()
-                        && !matches!(input.kind, document::InputType::List | document::InputType::Object)
-                    {
-                        let diagnostic = Diagnostic::error(
-                            "secret-to-public-input",
-                            format!("the secret `{}` is given to `{name}`, which is no secret input", read.name),
-                            &with_place.key(name).pointer(&read.pointer),
-                        )
-                        .at(Part::Within(read.span))
-                        .label(&origin, Part::Key, "the secret")
-                        .label(&input.place, Part::Key, "declare it with `type: secret`");
-                        self.tell(diagnostic);
-                    }
+            let at = with_place.key(name);
+            if input.kind == document::InputType::Secret {
+                self.flows_on(name, template, &at, &flows);
+            } else if !matches!(input.kind, document::InputType::List | document::InputType::Object) {
+                for carried in self.carried(template) {
+                    let secret = &carried.origin.name;
+                    let message = format!("the secret `{secret}` is given to `{name}`, which is no secret input");
+                    let diagnostic = self.misplaced("secret-to-public-input", message, &carried, &at).label(
+                        &input.place,
+                        Part::Key,
+                        "declare it with `type: secret`",
+                    );
+                    self.tell(diagnostic);
                 }
             }
         }
@@ -91,11 +90,11 @@ impl Judge<'_> {
         Work::Use { plan, with }
     }
 
-    fn module(&mut self, path: &str, at: &Place) -> Option<Arc<Plan>> {
+    fn module(&mut self, path: &str, at: &Place) -> Option<(Arc<Plan>, PathBuf)> {
         let file = self.source.folder().join(path);
         let file = self.allowed_file(&file, at, "a used playbook")?;
         if let Some(known) = self.shelf.judged.get(&file) {
-            return known.clone();
+            return Some((known.clone()?, file));
         }
         if self.shelf.open.contains(&file) {
             let chain: Vec<String> = self
@@ -120,7 +119,7 @@ impl Judge<'_> {
             ));
             return None;
         }
-        let plan = match load_for(&file, Some(at), self.texts) {
+        let plan = match load_for(&file, Some(at), self.texts, Some(&self.shelf.begun)) {
             Err(found) => {
                 self.found.extend(found);
                 self.tell(Diagnostic::error(
@@ -131,7 +130,12 @@ impl Judge<'_> {
                 None
             }
             Ok(loaded) => {
+                let entry = loaded.entry.path.clone();
                 let (plan, found) = judge(loaded, self.shelf, self.texts);
+                // Under the name by which it is found again.
+                if let Some(flows) = self.shelf.flows.remove(&entry) {
+                    self.shelf.flows.insert(file.clone(), flows);
+                }
                 let broken = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
                 self.found.extend(found);
                 if broken {
@@ -145,7 +149,7 @@ impl Judge<'_> {
                 }
             }
         };
-        self.shelf.judged.insert(file, plan.clone());
-        plan
+        self.shelf.judged.insert(file.clone(), plan.clone());
+        Some((plan?, file))
     }
 }

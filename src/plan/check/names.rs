@@ -1,9 +1,8 @@
 //! Owns which names are defined where: one flat namespace, in the order of the steps.
-//! Deliberately knows nothing of values; a name is defined, secret or not, for sure or under a condition.
+//! Deliberately knows nothing of values; a name is defined for sure or under a condition.
 
 use super::Judge;
 use crate::diagnostic::{Diagnostic, nearest};
-use crate::secret::Target;
 use crate::source::{Part, Place};
 use std::collections::BTreeMap;
 
@@ -13,17 +12,10 @@ pub const RESERVED: [&str; 4] = ["run", "steps", "files", "out"];
 #[derive(Clone, Debug)]
 pub struct Definition {
     pub place: Place,
-    /// A text that is a secret for sure, and where it may flow.
-    pub secret: Option<SecretName>,
     /// The `when`s under which it is there; `None` stands for a condition that nothing can repeat.
     conditions: Vec<Option<String>>,
     kind: Kind,
     read: bool,
-}
-
-#[derive(Clone, Debug)]
-pub struct SecretName {
-    pub to: Option<Vec<Target>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +62,7 @@ impl Scope {
 
 impl Judge<'_> {
     /// Defines a name where we are; telling a second definition, a reserved or an unusable name.
-    pub fn define(&mut self, name: &str, kind: Kind, secret: Option<SecretName>, place: &Place) {
+    pub fn define(&mut self, name: &str, kind: Kind, place: &Place) {
         let usable = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !usable {
@@ -107,7 +99,7 @@ impl Judge<'_> {
             return;
         }
         let conditions = self.scope.conditions.clone();
-        let definition = Definition { place: place.clone(), secret, conditions, kind, read: false };
+        let definition = Definition { place: place.clone(), conditions, kind, read: false };
         self.scope.names.insert(name.into(), definition);
         self.scope.log.push(name.into());
     }

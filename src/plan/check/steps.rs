@@ -65,12 +65,8 @@ impl Judge<'_> {
         let each = written.for_each.as_ref().and_then(|json| self.each(json, written, place));
         let before = self.moment();
         if let Some(each) = &each {
-            self.define(
-                &each.name,
-                Kind::Loop,
-                None,
-                &place.key(if written.as_name.is_some() { "as" } else { "for_each" }),
-            );
+            self.define(&each.name, Kind::Loop, &place.key(if written.as_name.is_some() { "as" } else { "for_each" }));
+            self.enter_loop(&each.name, &each.over);
         }
         let when_text = match &written.when {
             None => None,
@@ -90,7 +86,6 @@ impl Judge<'_> {
         }
         let work = self.work(written, effect, place);
         self.note_needs(&work);
-        self.judge_secret_targets(written, place);
         let expect = self.assertions(written.expect.as_deref(), &place.key("expect"), false);
         let expect = match &written.assert {
             Some(claims) => {
@@ -102,14 +97,23 @@ impl Judge<'_> {
         // Its own captures are not there yet in what runs when it failed.
         let on_failure = self.steps(written.on_failure.as_deref().unwrap_or_default(), &place.key("on_failure"));
         let on_unknown = self.on_unknown(written, effect, place);
-        let capture = self.captures(written, place);
+        let asked = place.key("manual").key("ask");
+        let fields: Vec<(String, bool, Place)> = match &work {
+            Work::Manual { ask, .. } => {
+                ask.iter().map(|field| (field.name.clone(), field.is_secret(), asked.key(&field.name))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let capture = self.captures(written, &fields, place);
         if written.continue_on_failure == Some(true) {
             self.doubt_new(before);
         }
         self.scope.conditions.truncate(depth);
         if let Some(each) = &each {
             self.undefine(&each.name);
-            for name in self.defined_since(before) {
+            let born = self.defined_since(before);
+            self.leave_loop(&each.name, &born);
+            for name in born {
                 if let Some(definition) = self.undefine(&name) {
                     // After a loop the name is a list, which is there whatever each iteration's `when` said.
                     self.redefine(name, definition, true);
