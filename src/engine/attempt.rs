@@ -29,6 +29,7 @@ pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &C
             Err(error) => Err(Trouble::Render(error)),
             Ok(ready) => {
                 let leave = Leave { grant: &here.grant, cancel };
+                here.facts().learn_sent(ready.command.values());
                 exec::perform(here.hands(), &ready.command, &leave).await.map_err(Trouble::Action)
             }
         },
@@ -52,6 +53,7 @@ enum Trouble {
 async fn exchange(written: &Http, scope: &Scope<'_>, here: &Here<'_>, cancel: &Cancel) -> Result<Value, Trouble> {
     let leave = Leave { grant: &here.grant, cancel };
     let request = render::http(written, scope, here.folder()).map_err(Trouble::Render)?;
+    here.facts().learn_sent(request.values());
     match &written.paginate {
         None => http::perform(here.hands(), &request, &leave).await.map_err(Trouble::Action),
         Some(paginate) => pages(paginate, request, scope, here, &leave).await,
@@ -160,8 +162,8 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     };
     let answer = Answer { output: &output, json, took, hidden: false };
     let (captures, not_captured) = take(&step.capture, &answer, scope);
-    for (_, value) in &captures {
-        here.facts().learn(value);
+    for (name, value) in &captures {
+        here.facts().learn(name, value);
     }
     // Another capture may have taken the same text without saying that it is secret.
     let captures: Vec<(String, Value)> =
