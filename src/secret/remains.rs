@@ -36,7 +36,7 @@ fn parts(c: char) -> bool {
 
 /// Whether `secret` stands in `text` as a word of its own, or as all of it.
 pub fn stands_apart(secret: &str, text: &str) -> bool {
-    secret.len() <= text.len() && places(secret, text).next().is_some()
+    secret.len() < text.len() && places(secret, text).next().is_some() || secret == text
 }
 
 fn places<'t>(secret: &'t str, text: &'t str) -> impl Iterator<Item = (usize, usize)> + 't {
