@@ -86,11 +86,33 @@ fn output(secret: &str) -> Vec<u8> {
         n += 1;
         let (minute, second, odd) = (n / 60 % 60, n % 60, n.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let line = match n % 5 {
-            0 => format!("2026-05-01T12:{minute:02}:{second:02}.{:03}Z INFO  api::server request finished method=GET path=/v1/items/{} status=200 took={}ms", n % 1000, odd % 100_000, n % 97),
-            1 => format!("{{\"level\":\"debug\",\"ts\":1777636{:06},\"msg\":\"cache miss\",\"key\":\"user:{}:profile\",\"request_id\":\"{odd:016x}\"}}", n % 1_000_000, n * 31),
-            2 => format!("   Compiling serde_json v1.0.{} (/home/build/.cargo/registry/src/index.crates.io-6f17d22bba15001f/serde_json)", n % 150),
-            3 => format!("warning: unused variable: `response_{}` at src/engine/attempt.rs:{}:{}", n % 40, n % 400, n % 80),
-            _ => format!("10.0.{}.{} - deploy [01/May/2026:12:{minute:02}:{second:02} +0000] \"POST /api/v2/deployments HTTP/1.1\" 201 {}", n % 250, odd % 250, odd % 9000),
+            0 => format!(
+                "2026-05-01T12:{minute:02}:{second:02}.{:03}Z INFO  api::server request finished method=GET path=/v1/items/{} status=200 took={}ms",
+                n % 1000,
+                odd % 100_000,
+                n % 97
+            ),
+            1 => format!(
+                "{{\"level\":\"debug\",\"ts\":1777636{:06},\"msg\":\"cache miss\",\"key\":\"user:{}:profile\",\"request_id\":\"{odd:016x}\"}}",
+                n % 1_000_000,
+                n * 31
+            ),
+            2 => format!(
+                "   Compiling serde_json v1.0.{} (/home/build/.cargo/registry/src/index.crates.io-6f17d22bba15001f/serde_json)",
+                n % 150
+            ),
+            3 => format!(
+                "warning: unused variable: `response_{}` at src/engine/attempt.rs:{}:{}",
+                n % 40,
+                n % 400,
+                n % 80
+            ),
+            _ => format!(
+                "10.0.{}.{} - deploy [01/May/2026:12:{minute:02}:{second:02} +0000] \"POST /api/v2/deployments HTTP/1.1\" 201 {}",
+                n % 250,
+                odd % 250,
+                odd % 9000
+            ),
         };
         let _ = writeln!(out, "{line}");
         if n % 2000 == 0 {

@@ -949,10 +949,8 @@ steps:
     with: {word: "{{ word }}"}
 "#,
     );
-    captured.file(
-        "module.yaml",
-        "runbook: 1\nname: module\ninputs: {word: {type: secret}}\nsteps:\n  - assert: [word]\n",
-    );
+    captured
+        .file("module.yaml", "runbook: 1\nname: module\ninputs: {word: {type: secret}}\nsteps:\n  - assert: [word]\n");
     let ran = captured.run(&["--output", "plain"]);
     assert_ne!(ran.code, 0, "{}", ran.shown());
     assert!(ran.shown().matches("shorter than 6 characters").count() >= 3, "{}", ran.shown());

@@ -167,9 +167,14 @@ impl Collected {
 
     fn in_markup(&mut self, text: &str) {
         // Python, browsers, XML, PHP, Go; then those that write more than they must: Tera, Mustache, Go's templates.
-        for (apostrophe, quote) in
-            [("&#39;", "&quot;"), ("&#x27;", "&quot;"), ("&apos;", "&quot;"), ("'", "\""), ("'", "&quot;"), ("&#39;", "&#34;")]
-        {
+        for (apostrophe, quote) in [
+            ("&#39;", "&quot;"),
+            ("&#x27;", "&quot;"),
+            ("&apos;", "&quot;"),
+            ("'", "\""),
+            ("'", "&quot;"),
+            ("&#39;", "&#34;"),
+        ] {
             let signs = [("'", apostrophe), ("\"", quote)];
             let html = entities(text, &signs);
             self.add(spelling::references(&html, false));
@@ -177,7 +182,10 @@ impl Collected {
             self.add(html);
         }
         self.add(entities(text, &[("'", "&#x27;"), ("\"", "&quot;"), ("/", "&#x2F;")]));
-        self.add(entities(text, &[("'", "&#39;"), ("\"", "&quot;"), ("/", "&#x2F;"), ("`", "&#x60;"), ("=", "&#x3D;")]));
+        self.add(entities(
+            text,
+            &[("'", "&#39;"), ("\"", "&quot;"), ("/", "&#x2F;"), ("`", "&#x60;"), ("=", "&#x3D;")],
+        ));
         self.add(entities(text, &[("'", "&#x27;"), ("\"", "&quot;"), ("`", "&#x60;"), ("=", "&#x3D;")]));
         self.add(entities(text, &[("'", "&#39;"), ("\"", "&#34;"), ("+", "&#43;")]));
     }

@@ -81,7 +81,8 @@ fn beside(text: &str, known: &[&str], also: bool, found: &mut Vec<Zeroizing<Stri
         if let Some(piece) = text.get(at.max(credentials.0)..upto) {
             for part in piece.split(['&', ';', '\n']) {
                 let value = part.split_once('=').map_or(part, |(_, value)| value).trim_matches(parts);
-                if value.chars().count() >= SHORTEST_SECRET && !WRAPPING.contains(&value.to_ascii_lowercase().as_str()) {
+                if value.chars().count() >= SHORTEST_SECRET && !WRAPPING.contains(&value.to_ascii_lowercase().as_str())
+                {
                     found.push(Zeroizing::new(value.to_string()));
                 }
             }

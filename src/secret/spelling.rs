@@ -8,7 +8,9 @@ use std::fmt::Write;
 pub enum Beyond {
     Kept,
     /// `\xe9`, `\u20ac`, `\U0001f600`.
-    CodePoint { upper: bool },
+    CodePoint {
+        upper: bool,
+    },
     /// `\xc3\xa9`.
     Byte,
     /// `\303\251`.
