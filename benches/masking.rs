@@ -115,7 +115,7 @@ fn output(secret: &str) -> Vec<u8> {
             ),
         };
         let _ = writeln!(out, "{line}");
-        if n % 2000 == 0 {
+        if n.is_multiple_of(2000) {
             let _ = writeln!(out, "Authorization: Bearer {secret}");
         }
     }
