@@ -1,9 +1,16 @@
 //! Owns what a secret is: a text that cannot be printed, where it came from and where it may go.
 //! Deliberately knows nothing of files, runs or who asks.
 
+mod automaton;
 mod forms;
 mod masker;
+mod remains;
+mod search;
+mod sieve;
+mod spelling;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use masker::Masker;
 pub use stream::{MaskStream, MaskWriter};

@@ -177,12 +177,22 @@ impl Value {
         text_of(&self.0.json)
     }
 
-    /// Teaches the masker every secret text in it that the masker would not hide already.
-    pub fn teach(&self, masker: &Masker) {
-        for (pointer, _) in &self.0.marks {
-            if let Some(part) = self.0.json.pointer(pointer) {
-                teach_strings(part, masker);
+    /// Teaches the masker every secret text in it. What was born under this `name` was declared to be a secret and is one
+    /// as a whole; anything else was made of secrets.
+    pub fn teach_as(&self, name: &str, masker: &Masker) {
+        for (pointer, taint) in &self.0.marks {
+            let Some(part) = self.0.json.pointer(pointer) else { continue };
+            match taint.origins().any(|origin| origin.name == name) {
+                true => each_text(part, &mut |text| masker.learn(text)),
+                false => each_text(part, &mut |text| masker.learn_derived(text)),
             }
+        }
+    }
+
+    /// Teaches the masker the texts in it, all of which were made of secrets, that it would not hide already.
+    pub fn teach_derived(&self, masker: &Masker) {
+        for part in self.0.marks.iter().filter_map(|(pointer, _)| self.0.json.pointer(pointer)) {
+            each_text(part, &mut |text| masker.learn_derived(text));
         }
     }
 }
@@ -313,16 +323,17 @@ fn mark_strings(json: &Json, at: &mut String, taint: &Taint, marks: &mut Marks) 
     }
 }
 
-fn teach_strings(json: &Json, masker: &Masker) {
+/// The texts of what is secret, keys and numbers too.
+fn each_text(json: &Json, each: &mut impl FnMut(&str)) {
     match json {
-        Json::String(text) => masker.learn(text),
-        Json::Array(items) => items.iter().for_each(|item| teach_strings(item, masker)),
+        Json::String(text) => each(text),
+        Json::Array(items) => items.iter().for_each(|item| each_text(item, each)),
         Json::Object(map) => map.iter().for_each(|(key, value)| {
-            masker.learn(key);
-            teach_strings(value, masker)
+            each(key);
+            each_text(value, each)
         }),
         // A number is marked where it was made of a secret's digits.
-        Json::Number(number) => masker.learn(&number.to_string()),
+        Json::Number(number) => each(&number.to_string()),
         _ => {}
     }
 }

@@ -39,6 +39,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["diagnostic/draw.rs"]),
     ("strsim", &["diagnostic/suggest.rs"]),
     ("aho_corasick", &["secret/"]),
+    ("memchr", &["secret/"]),
     ("indicatif", &["report/live.rs"]),
     ("clap", &["cli.rs", "cli/"]),
     ("anstream", &["cli.rs", "cli/"]),

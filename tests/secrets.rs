@@ -818,3 +818,151 @@ steps:
     let ran = shown(&folder, &["--output", "json"]).exits(0);
     assert!(ran.stdout.contains("\"stamp\":\"1"), "{}", ran.stdout);
 }
+
+/// All that a run left in the state folder.
+fn left(folder: &Folder) -> String {
+    fn all(path: &std::path::Path, into: &mut String) {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            match entry.path() {
+                path if path.is_dir() => all(&path, into),
+                path => into.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap())),
+            }
+        }
+    }
+    let mut text = String::new();
+    all(&folder.path().join("state"), &mut text);
+    text
+}
+
+#[test]
+fn what_remains_of_a_secret_beside_a_known_one_is_hidden_everywhere() {
+    let server = Server::start(|_, _| Answer::json(200, json!({"login": "admin-user:NEW-value", "id": 7})));
+    let playbook = format!(
+        r#"runbook: 1
+name: test
+permissions: {{net: ["http://{0}/**"], run: [bash], env: ["*"]}}
+inputs:
+  user: {{type: secret, env: ADMIN}}
+steps:
+  - id: born
+    effect: read
+    http: {{url: "http://{0}/"}}
+    capture:
+      login: {{jq: .login, secret: true}}
+  - id: says
+    continue_on_failure: true
+    exec:
+      argv: [bash, -c, 'echo "all $L"; echo "half ${{L#*:}}"; printf %s "$L" | base64; printf %s "${{L#*:}}" | base64; exit 3']
+      env: {{L: "{{{{ login }}}}"}}
+  - id: known
+    exec:
+      argv: [bash, -c, 'echo "half ${{L#*:}}"']
+      env: {{L: "{{{{ login }}}}", U: "{{{{ user }}}}"}}
+    capture: {{half: {{from: stdout}}}}
+  - id: fails
+    exec:
+      argv: [bash, -c, 'echo "half ${{L#*:}}"; exit 3']
+      env: {{L: "{{{{ login }}}}"}}
+"#,
+        server.address()
+    );
+    for arguments in [&["--output", "human"][..], &["--output", "plain", "-vvv"], &["--output", "json"]] {
+        let folder = Folder::with(&playbook);
+        let program = folder.program().args(["run", "test.yaml"]).args(arguments).env("ADMIN", "admin-user");
+        let state = folder.path().join("state");
+        let ran = program.env("RUNBOOK_STATE_DIR", state.to_str().unwrap()).ran();
+        let left = left(&folder);
+        assert!(left.contains("half") && left.contains("***"), "{left}");
+        for part in ["admin-user", "NEW-value", "TkVXLXZhbHVl", "YWRtaW4tdXNlc"] {
+            assert!(!ran.shown().contains(part), "{part} in\n{}", ran.shown());
+            assert!(!left.contains(part), "{part} in\n{left}");
+        }
+    }
+}
+
+#[test]
+fn what_is_made_of_a_secret_for_a_request_is_known_when_it_is_said_back() {
+    let server = echoing();
+    let folder = playbook(
+        &server,
+        r#"
+steps:
+  - id: send
+    effect: idempotent
+    continue_on_failure: true
+    http:
+      method: POST
+      url: "{{ api }}/x"
+      headers: {x-up: "{{ other | upper }}", x-hash: "{{ other | sha256 }}"}
+      json: {cut: "{{ other | truncate(length=9) }}", both: "{{ other }}/{{ other | upper }}"}
+    expect: [status == 201]
+  - id: program
+    exec: [bash, -c, 'echo "$A $B" >&2; exit 3']
+  - id: never
+    assert: [token]
+"#,
+    );
+    let text = folder.read("test.yaml").replace(
+        "exec: [bash, -c, 'echo \"$A $B\" >&2; exit 3']",
+        "exec:\n      argv: [bash, -c, 'echo \"$A $B\" >&2; exit 3']\n      env: {A: \"{{ other | sha256 }}\", B: \"{{ other | upper }}\"}",
+    );
+    folder.file("test.yaml", &text);
+    let hash = "ea6b150bb32d9bce210d5fad7d3000b33d57aef3a9a864b0da27aa033a036ec9";
+    for arguments in [&["--output", "human"][..], &["--output", "plain", "-vvv"], &["--output", "json"]] {
+        let ran = shown(&folder, arguments).exits(1);
+        ran.hides("THE-0THER").hides(hash).hides("the-0ther");
+    }
+}
+
+#[test]
+fn what_is_too_short_for_a_secret_is_refused_wherever_it_comes_in() {
+    let folder = Folder::with(
+        r#"
+runbook: 1
+name: test
+permissions: {run: [printf]}
+inputs:
+  enved: {type: secret, env: SHORT}
+  printed: {type: secret, command: [printf, ab-12]}
+  filed: {type: secret, file: short.txt}
+  given: {type: secret}
+steps:
+  - assert: [enved, printed, filed, given]
+"#,
+    );
+    folder.file("short.txt", "cd-34\n");
+    folder.file("in.yaml", "given: ef-56\n");
+    let ran = folder.program().args(["run", "test.yaml", "--inputs", "in.yaml"]).env("SHORT", "gh-78").ran().exits(2);
+    for name in ["enved", "printed", "filed", "given"] {
+        let line = ran.stderr.lines().find(|line| line.contains(&format!("input `{name}`"))).unwrap_or_default();
+        assert!(line.contains("shorter than 6 characters"), "{name}: {}", ran.stderr);
+    }
+    ["ab-12", "cd-34", "ef-56", "gh-78"].into_iter().for_each(|text| assert!(!ran.shown().contains(text)));
+
+    // As a capture, out of a list too; and as the input of a module.
+    let captured = Folder::with(
+        r#"
+runbook: 1
+name: test
+permissions: {run: [printf]}
+inputs: {word: {type: string, default: ef-56}}
+steps:
+  - id: alone
+    continue_on_failure: true
+    exec: [printf, ab-12]
+    capture: {alone: {from: stdout, secret: true}}
+  - id: listed
+    continue_on_failure: true
+    exec: [printf, '["long-enough", "cd-34"]']
+    capture: {listed: {jq: ., secret: true}}
+  - id: module
+    use: module.yaml
+    with: {word: "{{ word }}"}
+"#,
+    );
+    captured
+        .file("module.yaml", "runbook: 1\nname: module\ninputs: {word: {type: secret}}\nsteps:\n  - assert: [word]\n");
+    let ran = captured.run(&["--output", "plain"]);
+    assert_ne!(ran.code, 0, "{}", ran.shown());
+    assert!(ran.shown().matches("shorter than 6 characters").count() >= 3, "{}", ran.shown());
+}

@@ -31,7 +31,7 @@ impl Births {
                     all.push((origin.clone(), Masker::default()));
                     all.len() - 1
                 });
-                part.teach(&all[known].1);
+                part.teach_as(&origin.name, &all[known].1);
             }
         }
     }

@@ -46,6 +46,14 @@ pub struct Command {
     pub max_output: u64,
 }
 
+impl Command {
+    /// All that the program is given.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        let named = self.env.iter().map(|(_, value)| value);
+        self.argv.iter().chain(named).chain(&self.stdin).chain(&self.also_given)
+    }
+}
+
 /// Runs it. Output: `{exit_code, signal, stdout, stderr, json, duration_ms}`; `exit_code` is null after a signal, and
 /// `signal` is its name, such as `SIGKILL`. `json` is standard output where that is JSON.
 pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Result<Output, ActionError> {

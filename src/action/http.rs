@@ -45,6 +45,29 @@ pub struct Request {
     pub folder: PathBuf,
 }
 
+impl Request {
+    /// All that is sent but what comes out of files.
+    pub fn values(&self) -> Vec<&Value> {
+        let mut values: Vec<&Value> = vec![&self.url];
+        values.extend(self.query.iter().chain(&self.headers).map(|(_, value)| value));
+        match &self.auth {
+            None => {}
+            Some(Auth::Bearer(token)) => values.push(token),
+            Some(Auth::Basic { user, password }) => values.extend([user, password]),
+        }
+        match &self.body {
+            Body::None | Body::File(_) => {}
+            Body::Json(value) | Body::Text(value) => values.push(value),
+            Body::Form(fields) => values.extend(fields.iter().map(|(_, value)| value)),
+            Body::Multipart(parts) => values.extend(parts.iter().filter_map(|(_, part)| match part {
+                PartSource::Text(value) => Some(value),
+                PartSource::File { .. } => None,
+            })),
+        }
+        values
+    }
+}
+
 pub enum Auth {
     Bearer(Value),
     Basic { user: Value, password: Value },

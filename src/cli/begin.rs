@@ -188,7 +188,7 @@ pub fn captured(history: &History, vault: &Vault, masker: &Masker) -> Result<Mas
     let captured = Masker::default();
     for born in &history.custody.born {
         let sealer = Sealer { key: vault.key()?, run: &history.run.run, masker };
-        sealer.open(&form::key(&born.step, born.attempt), &born.name, &born.sealed)?.teach(&captured);
+        sealer.open(&form::key(&born.step, born.attempt), &born.name, &born.sealed)?.teach_as(&born.name, &captured);
     }
     Ok(captured)
 }

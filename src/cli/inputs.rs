@@ -190,7 +190,7 @@ fn settled(
         } else {
             Value::plain(json)
         };
-        value.teach(masker);
+        value.teach_as(&input.name, masker);
         Some(Resolved { name: input.name.clone(), value, from })
     });
     Ok(values.collect())

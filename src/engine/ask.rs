@@ -83,12 +83,12 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32)
         }
         Decision::Done { by, at, answers } => {
             decided(&by, "done");
+            answers.iter().for_each(|(name, answer)| here.facts.learn(name, answer));
             let output = Value::object([
                 ("by".to_string(), Value::plain(Json::String(by.clone()))),
                 ("at".to_string(), Value::plain(Json::String(crate::plan::duration::show_time(at)))),
                 ("answers".to_string(), Value::object(answers)),
             ]);
-            here.facts.learn(&output);
             here.hands().births.learn(&output);
             let output = here.facts.recognise(output);
             detailed(judged(step, output, Duration::ZERO, scope, here), format!("done by {by}"))

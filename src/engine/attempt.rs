@@ -33,6 +33,7 @@ pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &C
             Err(error) => Err(Trouble::Render(error)),
             Ok(ready) => {
                 let leave = Leave { grant: &here.grant, cancel, veil: Taint::default() };
+                here.facts().learn_sent(ready.command.values());
                 let performed = exec::perform(here.hands(), &ready.command, &leave).await;
                 if !matches!(performed, Err(ActionError::Refused { .. })) {
                     here.engine.note_program();
@@ -66,6 +67,7 @@ async fn exchange(
 ) -> Result<Value, Trouble> {
     let leave = Leave { grant: &here.grant, cancel, veil };
     let request = render::http(written, scope, here.folder()).map_err(Trouble::Render)?;
+    here.facts().learn_sent(request.values());
     match &written.paginate {
         None => http::perform(here.hands(), &request, &leave).await.map_err(Trouble::Action),
         Some(paginate) => pages(paginate, request, scope, here, &leave).await,
@@ -175,7 +177,7 @@ pub fn judged(step: &Step, output: Value, took: Duration, scope: &Scope<'_>, her
     let answer = Answer { output: &output, json, took, hidden: false };
     let (captures, not_captured) = take(&step.capture, &answer, scope);
     for (name, value) in &captures {
-        here.facts().learn(value);
+        here.facts().learn(name, value);
         if step.capture.iter().any(|capture| capture.name == *name && capture.secret.is_some()) {
             here.hands().births.learn(value);
         }

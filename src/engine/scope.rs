@@ -28,21 +28,32 @@ impl RunFacts {
         RunFacts { id, started_at, actor, failure: RefCell::new(None), secrets: RefCell::default(), births, masker }
     }
 
-    /// Learns what is secret in a value: for masking, and to recognise it when it comes back from outside.
-    pub fn learn(&self, value: &Value) {
+    /// Learns what is secret in the value of a variable: for masking, and to recognise it when it comes back from outside.
+    pub fn learn(&self, name: &str, value: &Value) {
+        self.learn_by(value, &|part, masker| part.teach_as(name, masker));
+    }
+
+    /// Learns what is made of secrets and is about to leave: it may be said back.
+    pub fn learn_sent<'v>(&self, values: impl IntoIterator<Item = &'v Value>) {
+        for value in values {
+            self.learn_by(value, &|part, masker| part.teach_derived(masker));
+        }
+    }
+
+    fn learn_by(&self, value: &Value, teach: &dyn Fn(&Value, &Masker)) {
         if !value.is_secret() {
             return;
         }
-        value.teach(&self.masker);
+        teach(value, &self.masker);
         let mut secrets = self.secrets.borrow_mut();
         for (pointer, taint) in value.marks() {
             let Some(part) = value.pointer(pointer) else { continue };
             for origin in taint.origins() {
                 match secrets.iter().find(|(known, _)| known == origin) {
-                    Some((_, forms)) => part.teach(forms),
+                    Some((_, forms)) => teach(&part, forms),
                     None => {
                         let forms = Masker::default();
-                        part.teach(&forms);
+                        teach(&part, &forms);
                         secrets.push((origin.clone(), forms));
                     }
                 }
@@ -188,7 +199,7 @@ impl<'a> Scope<'a> {
     }
 
     pub fn define(&self, name: &str, value: Value) {
-        self.facts.learn(&value);
+        self.facts.learn(name, &value);
         self.names.put(name, value, self.facts);
     }
 

@@ -94,7 +94,7 @@ impl Sealer<'_> {
             marks.push((pointer, taint));
         }
         let value = Value::marked(whole.json, marks);
-        value.teach(self.masker);
+        value.teach_as(name, self.masker);
         Ok(value)
     }
 }

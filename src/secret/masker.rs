@@ -1,20 +1,19 @@
-//! Owns the secrets of a process and finding them, in all their forms, in whatever leaves it.
+//! Owns the secrets of a process and hiding them, in all their forms, in whatever leaves it.
 //! Deliberately knows nothing of where a secret came from or where a text goes.
 
 use super::SHORTEST_SECRET;
-use super::forms::{Form, forms};
-use super::stream::{MaskStream, MaskWriter};
-use aho_corasick::automaton::Automaton as _;
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, MatchKind};
-use std::borrow::Cow;
-use std::collections::HashMap;
+use super::forms::{Forms, forms};
+use super::remains::{remains, stands_apart};
+use super::search::Search;
+use super::stream::{Covers, MaskStream, MaskWriter};
+use std::borrow::{Borrow, Cow};
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock};
 use zeroize::Zeroizing;
-
-pub use aho_corasick::automaton::StateID as State;
 
 /// What stands for a run of bytes that belong to secrets.
 pub const STARS: &[u8] = b"***";
@@ -25,46 +24,64 @@ pub struct Masker(Arc<RwLock<Known>>);
 
 #[derive(Default)]
 struct Known {
-    texts: Vec<Zeroizing<String>>,
-    forms: Vec<Form>,
-    /// Made of `forms` when it is next needed: most secrets come together, at the start.
-    automaton: Option<Arc<Automaton>>,
+    texts: HashSet<Text>,
+    /// Those of the texts that are secrets as a whole.
+    declared: HashSet<Text>,
+    /// What `search` does not know yet: most secrets come together, at the start.
+    waiting: Forms,
+    search: Option<Arc<Search>>,
 }
 
 impl Masker {
-    /// Hides `text` from now on, in all its forms. Too short texts are ignored (`Secret::fault` refuses them).
+    /// Hides `text` from now on, in all its forms: it was declared to be a secret, as a whole. Too short texts are
+    /// ignored (`Secret::fault` refuses them).
     ///
-    /// So is a text in which a known secret stands by itself, as in `Bearer …` or a JSON document: its secret part is
-    /// hidden already, and the automaton would grow with every request. A known secret that is only a part of a longer
-    /// word does not count, or `hunter` would keep `hunter2-prod` from being learned.
+    /// Where another secret stands by itself in it, what remains beside that is hidden too: of `user:password`, a program
+    /// says `user` here and `password` there.
     pub fn learn(&self, text: &str) {
         let text = text.trim();
-        if text.chars().count() < SHORTEST_SECRET || self.read(|known| known.hides(text)) {
+        if text.chars().count() < SHORTEST_SECRET || self.read(|known| known.declared.contains(text)) {
             return;
         }
         let new = forms(text);
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.hides(text) {
-            return;
-        }
-        known.texts.push(Zeroizing::new(text.to_string()));
-        for form in new {
-            if !known.forms.contains(&form) {
-                known.forms.push(form);
+        let mut known = self.write();
+        known.add(text, new);
+        known.declared.insert(Text::new(text));
+        for part in known.parts_with(text) {
+            if !known.texts.contains(part.as_str()) {
+                known.add(&part, forms(&part));
             }
         }
-        known.automaton = None;
+    }
+
+    /// Hides `text`, which was made of secrets, unless nothing would be gained.
+    ///
+    /// So it is where a known secret stands by itself in it, as in `Bearer …` or a JSON document: its secret part is
+    /// hidden already, and there would be more to seek with every request. A known secret that is only a part of a longer
+    /// word does not count, or `hunter` would keep `hunter2-prod` from being learned.
+    pub fn learn_derived(&self, text: &str) {
+        let text = text.trim();
+        if text.chars().count() < SHORTEST_SECRET || self.read(|known| known.texts.contains(text)) || self.hides(text) {
+            return;
+        }
+        let new = forms(text);
+        self.write().add(text, new);
     }
 
     /// The text with three stars for every run of bytes that belong to secrets.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let Some(automaton) = self.automaton() else { return Cow::Borrowed(text) };
-        if !automaton.finds(text.as_bytes()) {
+        let covers = self.covers(text.as_bytes());
+        if covers.runs().is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut stream = self.stream();
-        let mut out = stream.push(text.as_bytes());
-        out.append(&mut stream.finish());
+        let mut out = Vec::with_capacity(text.len());
+        let mut at = 0;
+        for (start, end) in covers.runs() {
+            out.extend_from_slice(&text.as_bytes()[at..*start]);
+            out.extend_from_slice(STARS);
+            at = *end;
+        }
+        out.extend_from_slice(&text.as_bytes()[at..]);
         // Forms begin and end where characters do.
         Cow::Owned(
             String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
@@ -77,7 +94,8 @@ impl Masker {
     }
 
     pub fn contains_secret(&self, bytes: &[u8]) -> bool {
-        self.automaton().is_some_and(|automaton| automaton.finds(bytes))
+        let Some(search) = self.search() else { return false };
+        search.read(&mut search.begin(), bytes, 0, &mut |_, _| ControlFlow::Break(())).is_break()
     }
 
     /// Masks what goes through it.
@@ -90,21 +108,48 @@ impl Masker {
         MaskStream::new(self.clone())
     }
 
-    pub(super) fn automaton(&self) -> Option<Arc<Automaton>> {
-        let ready = self.read(|known| match &known.automaton {
-            None if known.forms.is_empty() => Some(None),
-            None => None,
-            Some(automaton) => Some(Some(automaton.clone())),
-        });
+    /// `None` where nothing is to be hidden.
+    pub(super) fn search(&self) -> Option<Arc<Search>> {
+        let ready = self.read(|known| known.waiting.is_empty().then(|| known.search.clone()));
         ready.unwrap_or_else(|| {
-            let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            let Known { forms, automaton, .. } = &mut *known;
-            Some(automaton.get_or_insert_with(|| Arc::new(Automaton::new(forms))).clone())
+            let mut known = self.write();
+            let waiting = std::mem::take(&mut known.waiting);
+            if !waiting.is_empty() {
+                known.search = Some(Arc::new(known.search.as_deref().cloned().unwrap_or_default().with(waiting)));
+            }
+            known.search.clone()
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.read(|known| known.texts.iter().map(|text| text.as_str().to_string()).collect())
+    }
+
+    fn covers(&self, text: &[u8]) -> Covers {
+        let mut covers = Covers::default();
+        if let Some(search) = self.search() {
+            let _ = search.read(&mut search.begin(), text, 0, &mut |start, end| covers.add(start, end));
+        }
+        covers
+    }
+
+    /// Whether all of a derived text that is secret would be hidden.
+    fn hides(&self, text: &str) -> bool {
+        let covers = self.covers(text.as_bytes());
+        match covers.runs() {
+            [] => false,
+            [(0, end)] if *end == text.len() => true,
+            _ => self.read(|known| known.texts.iter().any(|secret| stands_apart(secret.as_str(), text))),
+        }
     }
 
     fn read<T>(&self, read: impl FnOnce(&Known) -> T) -> T {
         read(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -115,71 +160,49 @@ impl fmt::Debug for Masker {
 }
 
 impl Known {
-    /// Whether a known secret stands by itself in `text`.
-    fn hides(&self, text: &str) -> bool {
-        let apart = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "\"'`:=,;&?()[]{}<>|@\\".contains(c));
-        self.texts.iter().any(|secret| {
-            text.match_indices(secret.as_str()).any(|(start, found)| {
-                apart(text[..start].chars().next_back()) && apart(text[start + found.len()..].chars().next())
-            })
-        })
+    fn add(&mut self, text: &str, forms: Forms) {
+        if self.texts.insert(Text::new(text)) {
+            self.waiting.add(forms);
+        }
+    }
+
+    /// What else is to be hidden now that `new` is known: what remains of it beside the others, and of the others beside
+    /// it.
+    fn parts_with(&self, new: &str) -> Vec<Zeroizing<String>> {
+        let others = || self.declared.iter().map(Text::as_str).filter(|other| *other != new);
+        let known: Vec<&str> = others().filter(|other| stands_apart(other, new)).collect();
+        let mut parts = remains(new, &known);
+        for other in others().filter(|other| stands_apart(new, other)) {
+            let known: Vec<&str> = self.declared.iter().map(Text::as_str).filter(|text| *text != other).collect();
+            parts.append(&mut remains(other, &known));
+        }
+        parts
     }
 }
 
-/// All forms of all secrets, sought at once, byte by byte.
-pub struct Automaton {
-    /// `None` where it could not be built: then everything is hidden.
-    nfa: Option<NFA>,
-    /// How many bytes led to a state: as many may be the start of a secret.
-    depths: HashMap<State, usize>,
+/// A text that is known, wiped when it is dropped.
+#[derive(PartialEq, Eq)]
+struct Text(Zeroizing<String>);
+
+impl Text {
+    fn new(text: &str) -> Text {
+        Text(Zeroizing::new(text.to_string()))
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-impl Automaton {
-    fn new(forms: &[Form]) -> Automaton {
-        // Every match is wanted, also those that overlap: the run that they cover together is hidden.
-        let patterns = forms.iter().map(|form| form.as_slice());
-        let nfa = NFA::builder().match_kind(MatchKind::Standard).prefilter(false).build(patterns).ok();
-        let mut automaton = Automaton { nfa, depths: HashMap::new() };
-        let mut depths = HashMap::new();
-        for form in forms {
-            let mut state = automaton.start();
-            for (index, byte) in form.iter().enumerate() {
-                state = automaton.step(state, *byte);
-                depths.insert(state, index + 1);
-            }
-        }
-        automaton.depths = depths;
-        automaton
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
+}
 
-    pub fn start(&self) -> State {
-        self.nfa.as_ref().and_then(|nfa| nfa.start_state(Anchored::No).ok()).unwrap_or_default()
-    }
-
-    pub fn step(&self, state: State, byte: u8) -> State {
-        self.nfa.as_ref().map_or(state, |nfa| nfa.next_state(Anchored::No, state, byte))
-    }
-
-    /// Length of the longest secret that ends here.
-    pub fn ends(&self, state: State) -> Option<usize> {
-        let Some(nfa) = &self.nfa else { return Some(1) };
-        if !nfa.is_special(state) || !nfa.is_match(state) {
-            return None;
-        }
-        (0..nfa.match_len(state)).map(|index| nfa.pattern_len(nfa.match_pattern(state, index))).max()
-    }
-
-    /// How many of the last bytes may be the start of a secret.
-    pub fn depth(&self, state: State) -> usize {
-        self.depths.get(&state).copied().unwrap_or(0)
-    }
-
-    fn finds(&self, bytes: &[u8]) -> bool {
-        let mut state = self.start();
-        bytes.iter().any(|byte| {
-            state = self.step(state, *byte);
-            self.ends(state).is_some()
-        })
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -250,9 +273,12 @@ mod tests {
     #[test]
     fn what_is_hidden_already_is_not_learned() {
         let count = |masker: &Masker| masker.read(|known| known.texts.len());
-        let masker = knowing(&["hunter", "short", "Bearer hunter", "{\"token\":\"hunter\"}", "user:hunter"]);
+        let masker = knowing(&["hunter", "short"]);
+        for made in ["Bearer hunter", "{\"token\":\"hunter\"}", "user:hunter", "68756e746572", "aHVudGVy"] {
+            masker.learn_derived(made);
+        }
         assert_eq!(count(&masker), 1);
-        masker.learn("hunter2-production");
+        masker.learn_derived("hunter2-production");
         assert_eq!(count(&masker), 2);
         assert_eq!(masker.mask("hunter2-production hunter"), "*** ***");
         assert!(masker.knows_any() && !Masker::default().knows_any());

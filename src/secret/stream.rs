@@ -1,10 +1,14 @@
 //! Owns masking of what comes in pieces: a secret may be cut by the pieces' borders.
 //! Deliberately knows nothing of forms, nor of what is behind the writer.
 //!
-//! Held back is only what may be the start of a secret, so that a prompt without a line end is seen at once.
+//! Held back is only what may be the start of a secret, so that a prompt without a line end is seen at once. What need
+//! not be held is not copied.
 
-use super::masker::{Automaton, Masker, STARS, State};
+use super::masker::{Masker, STARS};
+use super::search::{Reading, Search, run_before};
+use std::convert::Infallible;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A held tail up to this long goes out at a flush: so few characters tell nothing, and a prompt may end in them.
@@ -13,12 +17,12 @@ const HARMLESS: usize = 3;
 /// Masks bytes that come in pieces; what comes out is the same however they are cut.
 pub struct MaskStream {
     masker: Masker,
-    automaton: Option<Arc<Automaton>>,
-    state: State,
+    /// `None` while nothing is to be hidden.
+    search: Option<Arc<Search>>,
+    reading: Reading,
     /// Not given out yet.
     held: Vec<u8>,
-    /// Runs of `held` that belong to secrets, in order, not touching each other.
-    covered: Vec<(usize, usize)>,
+    covers: Covers,
     /// The last that went out were stars, and they stand for what follows too if that is covered from its start.
     open: bool,
 }
@@ -27,10 +31,10 @@ impl MaskStream {
     pub(super) fn new(masker: Masker) -> MaskStream {
         let mut stream = MaskStream {
             masker,
-            automaton: None,
-            state: State::default(),
+            search: None,
+            reading: Reading::default(),
             held: Vec::new(),
-            covered: Vec::new(),
+            covers: Covers::default(),
             open: false,
         };
         stream.refresh();
@@ -39,19 +43,15 @@ impl MaskStream {
 
     /// Takes a piece; gives what can be told of it and of what was held before.
     pub fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        self.refresh();
-        let Some(automaton) = self.automaton.clone() else { return piece.to_vec() };
-        let from = self.held.len();
-        self.held.extend_from_slice(piece);
-        self.scan(&automaton, from);
-        let keep = automaton.depth(self.state).min(self.held.len());
-        self.give(self.held.len() - keep)
+        let mut out = Vec::with_capacity(self.held.len() + piece.len());
+        self.take(piece, &mut |bytes| out.extend_from_slice(bytes));
+        out
     }
 
     /// What is still held: nothing follows.
     pub fn finish(&mut self) -> Vec<u8> {
-        let rest = self.give(self.held.len());
-        self.state = self.automaton.as_ref().map(|automaton| automaton.start()).unwrap_or_default();
+        let rest = self.all();
+        self.reading = self.search.as_ref().map(|search| search.begin()).unwrap_or_default();
         self.open = false;
         rest
     }
@@ -59,74 +59,128 @@ impl MaskStream {
     /// What may go out although it may be the start of a secret: a whole line (secrets of several lines are also known
     /// line by line), or a few characters. Should a secret go on from there, the rest of it is still hidden.
     pub fn flush(&mut self) -> Vec<u8> {
-        let safe = self.held.ends_with(b"\n") || self.held.len() <= HARMLESS;
-        self.give(if safe { self.held.len() } else { 0 })
+        let encoded = self.search.as_ref().map_or(0, |search| search.encoded(&self.reading));
+        let safe = self.held.len() <= HARMLESS || self.held.ends_with(b"\n") && encoded <= HARMLESS;
+        if safe { self.all() } else { Vec::new() }
+    }
+
+    fn all(&mut self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.held.len());
+        let held = std::mem::take(&mut self.held);
+        self.give(&held, held.len(), &mut |bytes| out.extend_from_slice(bytes));
+        out
     }
 
     /// Secrets may have been learned since the last piece.
     fn refresh(&mut self) {
-        let current = self.masker.automaton();
-        let same = match (&self.automaton, &current) {
+        let current = self.masker.search();
+        let same = match (&self.search, &current) {
             (Some(ours), Some(theirs)) => Arc::ptr_eq(ours, theirs),
             (None, None) => true,
             _ => false,
         };
         if !same {
-            self.automaton = current;
-            if let Some(automaton) = self.automaton.clone() {
-                self.state = automaton.start();
-                self.scan(&automaton, 0);
+            self.search = current;
+            if let Some(search) = self.search.clone() {
+                let run = self.reading.run;
+                self.reading = search.begin();
+                self.reading.run = run;
+                let _ = search.read(&mut self.reading, &self.held, 0, &mut |start, end| self.covers.add(start, end));
             }
         }
     }
 
-    fn scan(&mut self, automaton: &Automaton, from: usize) {
-        for index in from..self.held.len() {
-            self.state = automaton.step(self.state, self.held[index]);
-            if let Some(length) = automaton.ends(self.state) {
-                // What went out at a flush is gone; the rest of that secret is not.
-                self.cover((index + 1).saturating_sub(length), index + 1);
+    fn take(&mut self, piece: &[u8], out: &mut impl FnMut(&[u8])) {
+        self.refresh();
+        let Some(search) = self.search.clone() else {
+            if !piece.is_empty() {
+                out(piece);
+            }
+            return;
+        };
+        // What is held is read on with no more of the piece than what may belong to it.
+        let mut taken = 0;
+        if !self.held.is_empty() {
+            while taken < piece.len() && search.reach(&self.reading) > taken {
+                self.held.push(piece[taken]);
+                taken += 1;
+                let at = self.held.len() - 1;
+                let covers = &mut self.covers;
+                let _ = search.step(&mut self.reading, &self.held, at, &mut |start, end| covers.add(start, end));
+            }
+            let keep = if taken < piece.len() { taken } else { search.reach(&self.reading) };
+            let settled = self.held.len().saturating_sub(keep);
+            let mut held = std::mem::take(&mut self.held);
+            self.give(&held, settled, out);
+            if taken == piece.len() {
+                held.drain(..settled);
+                self.held = held;
+                return;
             }
         }
+        let covers = &mut self.covers;
+        let _ = search.read(&mut self.reading, piece, taken, &mut |start, end| covers.add(start, end));
+        let settled = piece.len().saturating_sub(search.reach(&self.reading));
+        self.give(piece, settled, out);
+        self.held.extend_from_slice(&piece[settled..]);
     }
 
-    fn cover(&mut self, mut start: usize, mut end: usize) {
-        while let Some((before, until)) = self.covered.last().copied().filter(|(_, until)| *until >= start) {
-            start = start.min(before);
-            end = end.max(until);
-            self.covered.pop();
-        }
-        self.covered.push((start, end));
-    }
-
-    /// Gives out the first bytes of what is held.
-    fn give(&mut self, upto: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(upto);
+    /// Gives out the first bytes of `text`, which holds what comes next.
+    fn give(&mut self, text: &[u8], upto: usize, out: &mut impl FnMut(&[u8])) {
         let mut at = 0;
-        for (start, end) in std::mem::take(&mut self.covered) {
-            if start >= upto {
-                self.covered.push((start - upto, end - upto));
-                continue;
-            }
+        for (start, end) in self.covers.until(upto) {
             if start > at {
-                out.extend_from_slice(&self.held[at..start]);
+                out(&text[at..start]);
                 self.open = false;
             }
             if !self.open {
-                out.extend_from_slice(STARS);
+                out(STARS);
                 self.open = true;
             }
-            at = end.min(upto);
-            if end > upto {
-                self.covered.push((0, end - upto));
-            }
+            at = end;
         }
         if at < upto {
-            out.extend_from_slice(&self.held[at..upto]);
+            out(&text[at..upto]);
             self.open = false;
         }
-        self.held.drain(..upto);
-        out
+        self.reading.run = run_before(text, upto, self.reading.run);
+    }
+}
+
+/// Runs of bytes that belong to secrets, in order, not touching each other.
+#[derive(Default)]
+pub struct Covers(Vec<(usize, usize)>);
+
+impl Covers {
+    /// Runs may overlap those before, but end no earlier than they do.
+    pub fn add(&mut self, mut start: usize, mut end: usize) -> ControlFlow<Infallible> {
+        while let Some((before, until)) = self.0.last().copied().filter(|(_, until)| *until >= start) {
+            start = start.min(before);
+            end = end.max(until);
+            self.0.pop();
+        }
+        self.0.push((start, end));
+        ControlFlow::Continue(())
+    }
+
+    /// The runs before a place, which is where the rest is counted from afterwards.
+    fn until(&mut self, place: usize) -> Vec<(usize, usize)> {
+        let mut before = Vec::new();
+        let mut after = Vec::new();
+        for (start, end) in self.0.drain(..) {
+            if start < place {
+                before.push((start, end.min(place)));
+            }
+            if end > place {
+                after.push((start.max(place) - place, end - place));
+            }
+        }
+        self.0 = after;
+        before
+    }
+
+    pub fn runs(&self) -> &[(usize, usize)] {
+        &self.0
     }
 }
 
@@ -161,9 +215,15 @@ impl<W: Write> MaskWriter<W> {
 
 impl<W: Write> Write for MaskWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let out = self.stream.push(bytes);
-        self.pass(&out)?;
-        Ok(bytes.len())
+        let mut done = Ok(());
+        if let Some(inner) = &mut self.inner {
+            self.stream.take(bytes, &mut |part| {
+                if done.is_ok() {
+                    done = inner.write_all(part);
+                }
+            });
+        }
+        done.map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
