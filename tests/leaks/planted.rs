@@ -1,0 +1,1 @@
+//! What is planted is found, in its channel and in its form: a search that is silent for want of eyes proves nothing.
