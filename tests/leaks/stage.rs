@@ -82,7 +82,10 @@ fn world() -> String {
   def gate(wrong_in_body; handler): look_at_request(wrong_in_body)
     | fails([.request.method, host, .request.path, .request.query, header("authorization"), header("cookie"),
         (.request.json | if type == "object" then .action else null end), (.state.cloudflare.rolls | length > 0)];
-      .state as $state | .how + {state: $state}; unharmed(handler));
+      .state as $state | host as $host | .how
+        # Taken for a secret that is there, it would mislead the playbook for good.
+        | (if $host == "app.infisical.com" and .status == 200 then .status = 422 else . end) + {state: $state};
+      unharmed(handler));
   def unharmed(handler): .state.down[host] as $down"#,
     );
     // jq wants what is called to stand before what calls it.
@@ -388,7 +391,6 @@ done
         for arguments in [
             &["show", "last"][..],
             &["show", "last", "--output", "json"],
-            &["show", "last", "--output", "plain"],
             &["show", "last", "-vvv"],
         ] {
             let ran = self.program().args(arguments).ran();
@@ -402,7 +404,7 @@ done
             &["list"],
             &["list", "--output", "json"],
             &["verify", "last"],
-            &["verify", "--output", "json"],
+            &["verify", "last", "--output", "json"],
             &["config"],
         ] {
             let ran = self.program().args(arguments).ran();
