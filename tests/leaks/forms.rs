@@ -147,7 +147,7 @@ pub fn forms(secret: &str) -> Vec<Form> {
     add("numbers", each(&|byte| format!("{byte}, ")), false);
     add("numbers in JSON", each(&|byte| format!("{byte},")), false);
     add("UTF-16", secret.encode_utf16().flat_map(u16::to_le_bytes).collect(), false);
-    add("backwards", bytes.iter().rev().copied().collect(), false);
+    add("backwards", secret.chars().rev().collect::<String>().into_bytes(), false);
     forms
 }
 

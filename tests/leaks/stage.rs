@@ -197,7 +197,8 @@ cat /proc/$$/cmdline > "$n.argv"
 cat /proc/$$/environ > "$n.environ"
 cat /proc/$PPID/cmdline > "$n.run" 2>/dev/null
 for p in $(cat /proc/$PPID/task/*/children 2>/dev/null); do
-  cat /proc/$p/cmdline >> "$n.argv" 2>/dev/null
+  # A guard is a fork of the run, with its argv.
+  [ "$(cksum < /proc/$p/cmdline)" = "$(cksum < "$n.run")" ] || cat /proc/$p/cmdline >> "$n.argv" 2>/dev/null
   cat /proc/$p/environ >> "$n.environ" 2>/dev/null
 done
 "#,
