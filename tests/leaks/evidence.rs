@@ -231,7 +231,13 @@ impl Evidence {
         for (channel, finds) in &self.found {
             let finds: BTreeSet<_> = finds.iter().collect();
             for find in finds.iter().take(12) {
-                table.push_str(&format!("  {}: {}, {}, after {:?}\n", channel.name(), find.secret, find.form, find.after));
+                table.push_str(&format!(
+                    "  {}: {}, {}, after {:?}\n",
+                    channel.name(),
+                    find.secret,
+                    find.form,
+                    find.after
+                ));
             }
         }
         table
@@ -255,7 +261,8 @@ fn each_form_is_found_as_itself() {
             assert!(finder.find(&form.text[..GRAM - 1]).is_empty());
         }
         for beside in ["", "a", "ab", "abc"] {
-            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{beside}{secret}{beside}"));
+            let encoded =
+                base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{beside}{secret}{beside}"));
             assert_eq!(finder.find(encoded.as_bytes()).len(), 1, "{encoded}");
         }
         let line = serde_json::json!({"a": [secret], (secret.as_str()): 1}).to_string();

@@ -128,8 +128,10 @@ fn errors(stage: &Stage, rolled: bool) -> Json {
 /// What is no answer to the question: JSON of another shape, JSON that breaks off, refusals, texts.
 fn wrong_answers(stage: &Stage, rolled: bool) -> Json {
     let said = stage.said_back(rolled, 4);
-    let by_key: serde_json::Map<String, Json> = said[0].iter().map(|text| (text.clone(), json!({"of": text}))).collect();
-    let shaped = json!({"success": false, "errors": said[0], "message": said[0].join(" "), "error": said[0][0], "by": by_key});
+    let by_key: serde_json::Map<String, Json> =
+        said[0].iter().map(|text| (text.clone(), json!({"of": text}))).collect();
+    let shaped =
+        json!({"success": false, "errors": said[0], "message": said[0].join(" "), "error": said[0][0], "by": by_key});
     let json = json!({"content-type": "application/json"});
     json!([
         {"status": 200, "headers": json, "text": shaped.to_string()},
@@ -162,7 +164,8 @@ fn cut_short() -> Evidence {
     assert!(kills > 2);
 
     // A panic, with all that the run knows in its message.
-    let known = ["current token", "rolling token", "Infisical token", "Slack token", "session", "callback token", ROLLED];
+    let known =
+        ["current token", "rolling token", "Infisical token", "Slack token", "session", "callback token", ROLLED];
     let forms = known.iter().flat_map(|name| forms(&stage.secrets[*name]));
     let said: Vec<String> =
         forms.filter(|form| form.promised).map(|form| String::from_utf8(form.text).unwrap()).collect();
@@ -215,7 +218,9 @@ steps:
     assert: [{jq: $current_token, equals: "nothing of {{ current_token }}", message: "not {{ current_token }}"}]
   - id: fails-too
     set: {x: "{{ current_token | no_such }}"}
-"#.replace(" | no_such", " | upper | trim").as_str(),
+"#
+        .replace(" | no_such", " | upper | trim")
+        .as_str(),
     );
     let program = |stage: &Stage| stage.program().arg("run").arg(&playbook).args(["--world", stage.world.address()]);
     let inputs = stage.path("given/inputs.yaml");

@@ -113,7 +113,10 @@ const PLANTS: [Plant; 23] = [
     }),
     (StateFolder, &[], |stage| {
         let texts: Vec<String> = planted(stage).into_iter().map(|(_, text)| format!("          {text}\n")).collect();
-        play_bare(stage, &format!("  - id: noted\n    assert:\n      - jq: \"true\"\n        message: |\n{}", texts.concat()));
+        play_bare(
+            stage,
+            &format!("  - id: noted\n    assert:\n      - jq: \"true\"\n        message: |\n{}", texts.concat()),
+        );
     }),
     (StateFolder, &[], |stage| by_a_child(stage, "cat ../given/text > ../state/left")),
     (Home, &[], |stage| by_a_child(stage, "cat ../given/text > ../home/left")),
@@ -216,7 +219,9 @@ fn a_leak_planted_in_any_channel_is_found_there_in_every_form() {
 #[test]
 fn the_rotation_leaks_where_nothing_is_declared_secret() {
     let mut stage = Stage::new(21, &READ);
-    for entry in [shipped(""), shipped("modules")].iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten()) {
+    for entry in
+        [shipped(""), shipped("modules")].iter().flat_map(|folder| std::fs::read_dir(folder).unwrap().flatten())
+    {
         let path = entry.path();
         if path.extension().is_some_and(|end| end == "yaml") {
             let text = undeclared(&std::fs::read_to_string(&path).unwrap());

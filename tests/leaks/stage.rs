@@ -101,7 +101,10 @@ fn world() -> String {
         "look_at_program($name) | .state.down[$home] as $down\n    | if",
         "look_at_program($name) | .state.down[$home] as $down\n    | fails([$name, .argv[0:4]]; {exit_code: 1, stdout: .how.text, stderr: .how.text, state: .state}; if",
     );
-    replace("\"error connecting to \\($home)\\n\", state: .state} end;", "\"error connecting to \\($home)\\n\", state: .state} end);");
+    replace(
+        "\"error connecting to \\($home)\\n\", state: .state} end;",
+        "\"error connecting to \\($home)\\n\", state: .state} end);",
+    );
     text
 }
 
@@ -362,14 +365,18 @@ done
                         finds.extend(self.finder.find(entry.as_bytes()));
                     }
                 }
-                let by = |channel: &str| (program.as_str(), channel) == ("gh", "stdin") || (program.as_str(), channel) == ("infisical", "files");
+                let by = |channel: &str| {
+                    (program.as_str(), channel) == ("gh", "stdin")
+                        || (program.as_str(), channel) == ("infisical", "files")
+                };
                 for (channel, json) in [("stdin", stdin), ("files", given)] {
                     let given = self.finds_in(&json).into_iter();
                     finds.extend(given.filter(|find| !(by(channel) && find.secret.starts_with(ROLLED))));
                 }
             } else {
                 let host = call["host"].as_str().unwrap().to_owned();
-                let mut allowed: Vec<Json> = ["body", "json"].map(|name| call.get_mut(name).map(Json::take).unwrap_or_default()).into();
+                let mut allowed: Vec<Json> =
+                    ["body", "json"].map(|name| call.get_mut(name).map(Json::take).unwrap_or_default()).into();
                 if let Some(headers) = call["headers"].as_object_mut() {
                     allowed.extend(["authorization", "cookie"].iter().filter_map(|name| headers.remove(*name)));
                 }
@@ -389,11 +396,7 @@ done
 
     /// What is told of runs afterwards.
     pub fn ask(&mut self) {
-        for arguments in [
-            &["show", "last"][..],
-            &["show", "last", "--output", "json"],
-            &["show", "last", "-vvv"],
-        ] {
+        for arguments in [&["show", "last"][..], &["show", "last", "--output", "json"], &["show", "last", "-vvv"]] {
             let ran = self.program().args(arguments).ran();
             self.search_told(Channel::Reports, arguments, &ran);
         }
@@ -414,7 +417,12 @@ done
     }
 
     fn search_told(&mut self, channel: Channel, arguments: &[&str], ran: &Ran) {
-        assert!([0, 1, 3].contains(&ran.code) && !ran.shown().is_empty(), "{arguments:?} {}: {}", ran.code, ran.shown());
+        assert!(
+            [0, 1, 3].contains(&ran.code) && !ran.shown().is_empty(),
+            "{arguments:?} {}: {}",
+            ran.code,
+            ran.shown()
+        );
         for bytes in [&ran.stdout, &ran.stderr] {
             self.search_json(channel, bytes.as_bytes());
         }
@@ -430,7 +438,16 @@ done
     /// All promised forms of what the run is given, and once it is born of the rolled value, as one text for each of
     /// `count` parts of them.
     pub fn said_back(&self, rolled: bool, count: usize) -> Vec<Vec<String>> {
-        let told = ["current token", "rolling token", "Infisical token", "Heroku key", "GitHub token", "Slack token", "session", "callback token"];
+        let told = [
+            "current token",
+            "rolling token",
+            "Infisical token",
+            "Heroku key",
+            "GitHub token",
+            "Slack token",
+            "session",
+            "callback token",
+        ];
         let told = told.into_iter().chain(rolled.then_some(ROLLED));
         let mut parts = vec![Vec::new(); count];
         let promised = |name| forms(&self.secrets[name]).into_iter().filter(|form| form.promised);
@@ -445,7 +462,12 @@ done
     pub fn leaks_nothing(self) -> Evidence {
         let state = self.world.state().unwrap();
         assert_eq!(state["leaks"], json!([]), "the world saw a leak");
-        assert!(self.evidence.found.is_empty(), "RUNBOOK_LEAK_SEED={}\n{}", crate::forms::seed(), self.evidence.table());
+        assert!(
+            self.evidence.found.is_empty(),
+            "RUNBOOK_LEAK_SEED={}\n{}",
+            crate::forms::seed(),
+            self.evidence.table()
+        );
         self.evidence
     }
 
