@@ -112,7 +112,7 @@ fn doubts(ran: &Ran) -> Vec<String> {
 
 /// 500, with text and headers.
 fn errors(stage: &Stage, rolled: bool) -> Json {
-    let parts = stage.said_back(rolled, 6).into_iter();
+    let parts = stage.said_back(rolled, 12).into_iter();
     let answers = parts.map(|said| {
         // What a header cannot hold is left out of it.
         let header: Vec<&str> = said.iter().filter(|text| text.is_ascii()).take(8).map(String::as_str).collect();
@@ -127,18 +127,26 @@ fn errors(stage: &Stage, rolled: bool) -> Json {
 
 /// What is no answer to the question: JSON of another shape, JSON that breaks off, refusals, texts.
 fn wrong_answers(stage: &Stage, rolled: bool) -> Json {
-    let said = stage.said_back(rolled, 4);
-    let by_key: serde_json::Map<String, Json> =
-        said[0].iter().map(|text| (text.clone(), json!({"of": text}))).collect();
-    let shaped =
-        json!({"success": false, "errors": said[0], "message": said[0].join(" "), "error": said[0][0], "by": by_key});
     let json = json!({"content-type": "application/json"});
-    json!([
-        {"status": 200, "headers": json, "text": shaped.to_string()},
-        {"status": 400, "headers": json, "text": json!({"message": said[1].join("; "), "result": said[1]}).to_string()},
-        {"status": 200, "headers": json, "text": format!("{{\"success\": true, \"result\": [\"{}", said[2].join("\", \""))},
-        {"status": 403, "headers": {"content-type": "text/plain"}, "text": said[3].join(" / ")},
-    ])
+    let answer = |(index, said): (usize, Vec<String>)| match index % 4 {
+        0 => {
+            let by: serde_json::Map<String, Json> =
+                said.iter().map(|text| (text.clone(), json!({"of": text}))).collect();
+            let shaped =
+                json!({"success": false, "errors": said, "message": said.join(" "), "error": said[0], "by": by});
+            json!({"status": 200, "headers": json, "text": shaped.to_string()})
+        }
+        1 => {
+            let shaped = json!({"message": said.join("; "), "result": said});
+            json!({"status": 400, "headers": json, "text": shaped.to_string()})
+        }
+        2 => {
+            let broken = format!("{{\"success\": true, \"result\": [\"{}", said.join("\", \""));
+            json!({"status": 200, "headers": json, "text": broken})
+        }
+        _ => json!({"status": 403, "headers": {"content-type": "text/plain"}, "text": said.join(" / ")}),
+    };
+    stage.said_back(rolled, 8).into_iter().enumerate().map(answer).collect()
 }
 
 /// Interrupted, killed at many places and resumed, and at last broken by a fault of our own.

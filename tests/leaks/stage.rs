@@ -304,6 +304,8 @@ done
     }
 
     fn collect_files(&mut self, place: &str, channel: Channel) {
+        // It counts as searched where there is nothing either.
+        self.evidence.add(channel, 0, Vec::new());
         for path in files(&self.path(place)) {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let content = std::fs::read(&path).unwrap();
@@ -435,10 +437,10 @@ done
         self.world.set_state(&state).unwrap();
     }
 
-    /// All promised forms of what the run is given, and once it is born of the rolled value, as one text for each of
-    /// `count` parts of them.
+    /// Every promised form of what the run is given, of each secret some, and once it is born all of the rolled value; in
+    /// `count` parts.
     pub fn said_back(&self, rolled: bool, count: usize) -> Vec<Vec<String>> {
-        let told = [
+        const TOLD: [&str; 8] = [
             "current token",
             "rolling token",
             "Infisical token",
@@ -448,10 +450,14 @@ done
             "session",
             "callback token",
         ];
-        let told = told.into_iter().chain(rolled.then_some(ROLLED));
+        let promised = |name| forms(&self.secrets[name]).into_iter().filter(|form| form.promised).enumerate();
+        // All forms of all of them would make each call of the world slow.
+        let some = TOLD.into_iter().enumerate().flat_map(|(number, name)| {
+            promised(name).filter(move |(index, _)| (index + number) % 3 == 0).map(|(_, form)| form)
+        });
+        let all = rolled.then_some(ROLLED).into_iter().flat_map(promised).map(|(_, form)| form);
         let mut parts = vec![Vec::new(); count];
-        let promised = |name| forms(&self.secrets[name]).into_iter().filter(|form| form.promised);
-        for (index, form) in told.flat_map(promised).enumerate() {
+        for (index, form) in some.chain(all).enumerate() {
             parts[index % count].push(String::from_utf8(form.text).unwrap());
         }
         parts
