@@ -157,7 +157,25 @@ fn files_that_are_no_text_or_too_large_are_refused() {
         told("a.yaml", &vec![b'#'; 8 * 1024 * 1024 + 1]),
         "error[file-too-large]: `a.yaml` is larger than 8 MiB\n--> a.yaml\n = help: split the playbook: `use:` runs another one as a step\n"
     );
-    assert!(told("a.yaml", &vec![0; 1000]).starts_with("error[yaml-character]: the character U+0000 may not stand"));
+    let zeros = [&b"runbook: 1\n"[..], &[0; 1000]].concat();
+    assert!(told("a.yaml", &zeros).starts_with("error[yaml-character]: the character U+0000 may not stand"));
+}
+
+/// It may be a file of inputs, or of one secret: nothing of it is drawn.
+#[test]
+fn what_is_no_playbook_is_not_shown() {
+    for text in [
+        "token: s3cr3t-enough\n",
+        "{\"token\": \"s3cr3t-enough\"}",
+        "s3cr3t-enough\n",
+        "a: @s3cr3t-enough",
+        "a: [s3cr3t-enough",
+        "\0s3cr3t-enough",
+    ] {
+        let told = told("a.yaml", text.as_bytes());
+        assert!(told.starts_with("error[no-playbook]: `a.yaml` is no playbook"), "{told}");
+        assert!(!told.contains("s3cr3t"), "{told}");
+    }
 }
 
 #[test]

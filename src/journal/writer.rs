@@ -53,17 +53,19 @@ pub enum OpenError {
     Live,
 }
 
-/// A fault to rehearse: the process kills itself at its `write`-th write, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A fault to rehearse: the process kills itself at its `write`-th write, from 1, or panics there.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     pub write: u64,
     pub part: Part,
 }
 
 /// How far the write gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
     Before,
+    /// As before, but by a panic with this message, as a fault of our own would: what is told of it is masked.
+    Panic(String),
     Half,
     After,
     /// Made durable, too, where it would be.
@@ -71,7 +73,7 @@ pub enum Part {
 }
 
 impl Fault {
-    /// `WRITE:PART`, with PART one of `before`, `half`, `after`, `done`.
+    /// `WRITE:PART`, with PART one of `before`, `half`, `after`, `done`, `panic=MESSAGE`.
     pub fn parse(text: &str) -> Option<Fault> {
         let (write, part) = text.split_once(':')?;
         let part = match part {
@@ -79,7 +81,7 @@ impl Fault {
             "half" => Part::Half,
             "after" => Part::After,
             "done" => Part::Done,
-            _ => return None,
+            other => Part::Panic(other.strip_prefix("panic=")?.to_owned()),
         };
         Some(Fault { write: write.parse().ok()?, part })
     }
@@ -200,7 +202,16 @@ impl Journal {
 
 impl State {
     fn strikes(&self, part: Part) -> bool {
-        self.fault.is_some_and(|fault| fault.part == part && fault.write == self.writes)
+        self.fault.as_ref().is_some_and(|fault| fault.part == part && fault.write == self.writes)
+    }
+
+    /// Panics where that is the fault to rehearse.
+    fn breaks(&self) {
+        if let Some(Fault { write, part: Part::Panic(message) }) = &self.fault
+            && *write == self.writes
+        {
+            panic!("{message}");
+        }
     }
 
     fn write(&mut self, path: &Path) -> Result<(), String> {
@@ -212,6 +223,7 @@ impl State {
         }
         let bytes = std::mem::take(&mut self.waiting);
         self.writes += 1;
+        self.breaks();
         if self.strikes(Part::Before) {
             Fault::strike();
         }

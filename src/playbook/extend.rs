@@ -2,7 +2,7 @@
 
 use super::document::{Named, Playbook, Step};
 use super::schema::{self, VARIANT_KEYS};
-use super::{Texts, read, shape};
+use super::{Texts, read, shape, spans};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Part, Place, Route, Source};
 use serde::Deserialize;
@@ -75,9 +75,11 @@ pub fn load_for(
     let mut asked: Option<Place> = asked.cloned();
     let mut next = path.to_path_buf();
     loop {
-        let read = read::open(&next, asked.as_ref(), texts).and_then(|source| Ok((read::json(&source)?, source)));
-        let (json, source) = match read {
-            Ok(read) => read,
+        let (json, source) = match read::open(&next, asked.as_ref(), texts).and_then(one) {
+            Ok((json, source, more)) => {
+                mistakes.extend(more);
+                (json, source)
+            }
             Err(more) => {
                 mistakes.extend(more);
                 return Err(mistakes);
@@ -85,8 +87,6 @@ pub fn load_for(
         };
         let place = root(&source);
         seen.push(texts.canonical(&source.path).unwrap_or_else(|_| source.path.clone()));
-        mistakes.extend(shape::walk(&json, &schema::schema_of::<Playbook>(), &place));
-        form(&json, &source, &mut mistakes);
         let base = json["extends"].as_str().map(|base| source.folder().join(base));
         let place = place.key("extends");
         chain.push((json, source));
@@ -136,6 +136,35 @@ pub fn load_for(
 pub fn outside(what: &str, tree: &Path, place: &Place) -> Diagnostic {
     Diagnostic::error("file-outside", format!("{what} lies outside of the playbooks' folder"), place)
         .help(format!("put it below {}", tree.display()))
+}
+
+/// One file of the chain, with what is wrong with its form.
+fn one(source: Arc<Source>) -> Result<(Json, Arc<Source>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let hushed = |mistakes: Vec<Diagnostic>| match says_to_be_one(&source) || mistakes[0].code == "empty-file" {
+        true => mistakes,
+        false => vec![no_playbook(&source)],
+    };
+    let json = read::json(&source).map_err(hushed)?;
+    let mut mistakes = shape::walk(&json, &schema::schema_of::<Playbook>(), &root(&source));
+    form(&json, &source, &mut mistakes);
+    if !mistakes.is_empty() && !says_to_be_one(&source) {
+        return Err(vec![no_playbook(&source)]);
+    }
+    Ok((json, source, mistakes))
+}
+
+/// Whether anything in a text points to a playbook.
+fn says_to_be_one(source: &Source) -> bool {
+    ["runbook", "steps", "extends", "permissions"].iter().any(|word| source.text.contains(word))
+}
+
+/// Mistakes are drawn with the lines that they are in, and a file that is not meant as a playbook may be one of inputs,
+/// with secrets in it: of that nothing is shown.
+fn no_playbook(source: &Source) -> Diagnostic {
+    let nothing = Place { source: Source::new(&source.path, String::new(), spans::index), route: Route::root() };
+    let message = format!("`{}` is no playbook: it says neither `runbook: 1` nor `steps`", source.name);
+    let help = "a playbook begins with `runbook: 1`; a file of inputs is given with `--inputs`. What is in this one is not shown";
+    Diagnostic::error("no-playbook", message, &nothing).help(help)
 }
 
 /// Which file extends which, around to the last one's base.

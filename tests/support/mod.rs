@@ -4,8 +4,10 @@
 #![allow(dead_code, unused_imports)]
 
 mod server;
+mod terminal;
 
 pub use server::{Answer, Request, Server};
+pub use terminal::AtTerminal;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
