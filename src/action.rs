@@ -3,6 +3,7 @@
 
 pub mod exec;
 pub mod http;
+mod json;
 #[cfg(test)]
 mod loopback;
 mod temporary;

@@ -14,7 +14,7 @@ use super::{ActionError, Hands, Leave, Output, Sent};
 use crate::plan::permissions::{Grant, Refusal};
 use crate::value::Value;
 use program::Surroundings;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Res
     Ok(Value::plain(json!({
         "exit_code": ended.exit_code,
         "signal": ended.signal,
-        "json": serde_json::from_str(&stdout).unwrap_or(Json::Null),
+        "json": super::json::read(&stdout),
         "stdout": stdout,
         "stderr": String::from_utf8_lossy(&ended.stderr),
         "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

@@ -63,7 +63,7 @@ fn listed(arguments: &ListArguments, config: &Config, masker: &Masker) -> Result
     match arguments.output {
         Form::Json => {
             let listing = Listing { format: FORMAT, runs: rows.iter().map(form).collect() };
-            out.line(&serde_json::to_string(&listing).unwrap_or_default());
+            out.json(&serde_json::to_string(&listing).unwrap_or_default());
         }
         Form::Human => tell(&rows, more, arguments, &mut out),
     }

@@ -67,7 +67,7 @@ fn overview(arguments: &StatusArguments, config: &Config, masker: &Masker) -> Re
     if arguments.output == Form::Json {
         let runs: Vec<Json> = rows.iter().zip(&needs).map(|(row, need)| with_next(row, *need)).collect();
         let locks: Vec<Json> = locks.iter().map(lock_form).collect();
-        out.line(&json!({"format": FORMAT, "runs": runs, "locks": locks}).to_string());
+        out.json(&json!({"format": FORMAT, "runs": runs, "locks": locks}).to_string());
         return Ok(());
     }
     if rows.is_empty() && locks.is_empty() {

@@ -22,15 +22,14 @@ const MOST_SHOWN: usize = 512 << 10;
 pub fn of(case: &Case, aloud: bool) -> Vec<String> {
     let mut wrong = Vec::new();
     // The playbook as people see it, then as programs do, with the most told of what happens inside.
-    let ran = once(case, &[], &mut wrong, aloud);
-    if ran && case.told.command.0.len() < 2 && case.told.command.0.first().is_none_or(|command| command == "run") {
+    once(case, &[], &mut wrong, aloud);
+    if case.told.command.0.len() < 2 && case.told.command.0.first().is_none_or(|command| command == "run") {
         once(case, &["--output", "json", "-vvv"], &mut wrong, false);
     }
     wrong
 }
 
-/// Whether there is a record of it.
-fn once(case: &Case, more: &[&str], wrong: &mut Vec<String>, aloud: bool) -> bool {
+fn once(case: &Case, more: &[&str], wrong: &mut Vec<String>, aloud: bool) {
     let place = tempfile::tempdir().unwrap();
     let root = place.path();
     for folder in ["work", "home", "tmp", "outside", "state"] {
@@ -65,10 +64,11 @@ fn once(case: &Case, more: &[&str], wrong: &mut Vec<String>, aloud: bool) -> boo
     for name in &case.told.without_env {
         command.env_remove(name);
     }
+    let since = std::time::Instant::now();
     let ended = process::run(&mut command);
     if aloud {
         let shown = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-        println!("### {} exit {:?}, {} MiB, {:?}", case.path, ended.code, ended.memory >> 20, server.requests());
+        println!("### {} exit {:?}, {} MiB, {:?}, {:?}", case.path, ended.code, ended.memory >> 20, since.elapsed(), server.requests());
         println!("{}", shown.chars().take(6_000).map(|c| if c.is_control() && c != '\n' { '¿' } else { c }).collect::<String>());
     }
     let how = if more.is_empty() { "" } else { "as JSON: " };
@@ -119,7 +119,6 @@ fn once(case: &Case, more: &[&str], wrong: &mut Vec<String>, aloud: bool) -> boo
         let looked = process::run(command.args(["show", "last"]));
         shown(&looked, &mut |what| tell(format!("show: {what}")));
     }
-    true
 }
 
 /// What holds of everything that is shown.

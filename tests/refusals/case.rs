@@ -142,6 +142,8 @@ pub enum Piece {
         #[serde(default = "one")]
         layers: usize,
     },
+    /// One gzip member that unpacks to this letter again and again, until the client goes away.
+    GzipEndless(String),
     /// Nothing more, until the client goes away.
     Hold,
     /// The connection is reset.

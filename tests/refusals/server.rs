@@ -139,6 +139,17 @@ fn say(stream: &mut TcpStream, piece: &Piece, request: &[u8]) -> std::io::Result
             }
             stream.write_all(&bytes)
         }
+        Piece::GzipEndless(text) => {
+            // A block that ends at a byte can be said again and again.
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+            encoder.write_all(text.repeat((1 << 20) / text.len()).as_bytes())?;
+            encoder.flush()?;
+            let block = encoder.get_ref().clone();
+            stream.write_all(&unhex("1f8b08000000000000ff"))?;
+            loop {
+                stream.write_all(&block)?;
+            }
+        }
         Piece::Hold => {
             let _ = std::io::copy(stream, &mut std::io::sink());
             Ok(())
