@@ -82,3 +82,8 @@ pub fn neutral(text: &str) -> String {
     }
     text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
+
+/// The same on one line, for what would be taken for lines of ours: names of steps, locks, reasons.
+pub fn one_line(text: &str) -> String {
+    neutral(text).replace('\n', " ")
+}
