@@ -26,7 +26,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         super::tell(&one_line(warning));
     }
     if let Some(text) = &plan.deprecated {
-        super::tell(&format!("warning: `{}` is deprecated: {}", plan.name, text.trim()));
+        super::tell(&crate::report::neutral(&format!("warning: `{}` is deprecated: {}", plan.name, text.trim())));
     }
     let until = arguments.until.iter().map(|id| ("--until", id));
     let named = until.chain(arguments.operator.approve.iter().map(|id| ("--approve", id)));

@@ -55,7 +55,7 @@ pub fn check(path: &Path) -> Result<Checked, Vec<Diagnostic>> {
 /// # Errors
 /// As [`check`].
 pub fn check_texts(path: &Path, texts: &Texts) -> Result<Checked, Vec<Diagnostic>> {
-    let loaded = load_for(path, None, texts)?;
+    let loaded = load_for(path, None, None, texts)?;
     let entry = loaded.entry.path.clone();
     let large = loaded.source.text.len() > LARGE;
     give_back(large);

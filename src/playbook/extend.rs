@@ -50,12 +50,17 @@ fn root(source: &Arc<Source>) -> Place {
 
 /// Reads a playbook and all that it extends, from disk. Every mistake of form is told at once.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
-    load_for(path, None, &Texts::disk())
+    load_for(path, None, None, &Texts::disk())
 }
 
 /// As [`load`], with files looked up in `texts`; `asked` is the place that names the file (`use: …`), and is pointed
-/// at where there is none.
-pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loaded, Vec<Diagnostic>> {
+/// at where there is none. What it extends has to lie below `tree`, or below the playbook's own where there is none.
+pub fn load_for(
+    path: &Path,
+    asked: Option<&Place>,
+    tree: Option<&Path>,
+    texts: &Texts,
+) -> Result<Loaded, Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let mut chain: Vec<(Json, Arc<Source>)> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
@@ -82,6 +87,14 @@ pub fn load_for(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Loa
             let message = "this playbook extends itself, directly or through others";
             let told = Diagnostic::error("extends-cycle", message, &place).note(circle(&chain));
             mistakes.push(told.help("the innermost playbook of a chain has `steps`, and no `extends`"));
+            return Err(mistakes);
+        }
+        // What is broken is shown with its lines: those of other files are nobody's business here.
+        let tree = tree.map_or_else(|| texts.tree(path), Path::to_path_buf);
+        if texts.canonical(&base).is_ok_and(|base| !base.starts_with(&tree)) {
+            let message = "the playbook that this one extends lies outside of the playbooks' folder";
+            let told = Diagnostic::error("file-outside", message, &place);
+            mistakes.push(told.help(format!("put it below {}", tree.display())));
             return Err(mistakes);
         }
         if chain.len() > CHAIN {

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// More is not read: it is too much already.
 pub const LARGEST_OUTPUT: usize = 4 << 20;
 /// No case takes this long; it is there so that one that would not end fails.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 pub struct Ended {
     /// None where it had to be killed.

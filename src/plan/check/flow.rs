@@ -206,7 +206,6 @@ impl Judge<'_> {
 
     /// A file that a playbook names: it has to lie below the folder tree of the playbooks.
     pub fn allowed_file(&mut self, file: &Path, place: &Place, what: &str) -> Option<PathBuf> {
-        let root = self.shelf.open.first().and_then(|first| first.parent()).unwrap_or(Path::new(".")).to_path_buf();
         let found = match self.texts.canonical(file) {
             Ok(found) => found,
             Err(error) => {
@@ -222,10 +221,8 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let root = self.texts.canonical(&root).unwrap_or(root);
-        // Teams keep folders of their own below `playbooks/` and share its modules.
-        let root = root.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&root);
-        if !found.starts_with(root) {
+        let root = self.texts.tree(self.shelf.open.first().map_or(Path::new(""), PathBuf::as_path));
+        if !found.starts_with(&root) {
             self.tell(
                 Diagnostic::error("file-outside", format!("{what} lies outside of the playbooks' folder"), place)
                     .help(format!("put it below {}", root.display())),

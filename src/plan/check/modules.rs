@@ -120,7 +120,8 @@ impl Judge<'_> {
             ));
             return None;
         }
-        let plan = match load_for(&file, Some(at), self.texts) {
+        let tree = self.texts.tree(self.shelf.open.first().unwrap_or(&file));
+        let plan = match load_for(&file, Some(at), Some(&tree), self.texts) {
             Err(found) => {
                 self.found.extend(found);
                 self.tell(Diagnostic::error(
