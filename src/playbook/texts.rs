@@ -133,7 +133,7 @@ impl Texts {
     /// The folder that the files which a playbook names have to lie below: the nearest one called `playbooks` around it,
     /// since teams keep folders of their own there and share its modules; else the playbook's own.
     pub fn tree(&self, entry: &Path) -> PathBuf {
-        let folder = entry.parent().unwrap_or(Path::new("."));
+        let folder = entry.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         let folder = self.canonical(folder).unwrap_or_else(|_| folder.to_path_buf());
         folder.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&folder).to_path_buf()
     }
