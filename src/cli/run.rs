@@ -31,7 +31,7 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
     let until = arguments.until.iter().map(|id| ("--until", id));
     let named = until.chain(arguments.operator.approve.iter().map(|id| ("--approve", id)));
     if let Some(fault) = unknown_step(&plan, named) {
-        super::tell(&format!("error: {fault}"));
+        super::tell(&crate::report::neutral(&format!("error: {fault}")));
         return Err(Exit::Mistakes);
     }
     if arguments.no_journal && !arguments.dry_run && !plan.only_reads() {
@@ -100,7 +100,7 @@ pub fn keep_world_state(path: Option<&Path>, world: Option<&World>, exit: Exit) 
     match write_state(world, path) {
         Ok(()) => exit,
         Err(message) => {
-            super::tell(&format!("error: {message}"));
+            super::tell(&crate::report::neutral(&format!("error: {message}")));
             Exit::OurFault
         }
     }

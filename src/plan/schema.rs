@@ -36,7 +36,11 @@ fn found(schema: &Json, instance: &Json, hide: bool) -> Vec<String> {
             .map(|error| {
                 let at = error.instance_path().to_string();
                 let at = if at.is_empty() { "the document".to_string() } else { format!("`{at}`") };
-                let told = if hide { format!("{at} is not as {} says", error.schema_path()) } else { format!("{at}: {error}") };
+                let told = if hide {
+                    format!("{at} is not as {} says", error.schema_path())
+                } else {
+                    format!("{at}: {error}")
+                };
                 cut(&told)
             })
             .collect(),

@@ -68,8 +68,18 @@ fn once(case: &Case, more: &[&str], wrong: &mut Vec<String>, aloud: bool) {
     let ended = process::run(&mut command);
     if aloud {
         let shown = String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr);
-        println!("### {} exit {:?}, {} MiB, {:?}, {:?}", case.path, ended.code, ended.memory >> 20, since.elapsed(), server.requests());
-        println!("{}", shown.chars().take(6_000).map(|c| if c.is_control() && c != '\n' { '¿' } else { c }).collect::<String>());
+        println!(
+            "### {} exit {:?}, {} MiB, {:?}, {:?}",
+            case.path,
+            ended.code,
+            ended.memory >> 20,
+            since.elapsed(),
+            server.requests()
+        );
+        println!(
+            "{}",
+            shown.chars().take(6_000).map(|c| if c.is_control() && c != '\n' { '¿' } else { c }).collect::<String>()
+        );
     }
     let how = if more.is_empty() { "" } else { "as JSON: " };
     let mut tell = |what: String| wrong.push(format!("{how}{what}"));
