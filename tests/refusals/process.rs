@@ -22,6 +22,8 @@ pub struct Ended {
 }
 
 pub fn run(command: &mut Command) -> Ended {
+    // `wait4` does, since it tells the memory as well.
+    #[allow(clippy::zombie_processes)]
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -8,6 +8,7 @@ use super::*;
 use crate::action::{Cancel, StandIns, http};
 use crate::plan::permissions::Permissions;
 use crate::secret::{Masker, Origin, Target};
+use serde_json::Value as Json;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
