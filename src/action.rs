@@ -4,6 +4,7 @@
 mod births;
 pub mod exec;
 pub mod http;
+mod json;
 #[cfg(test)]
 mod loopback;
 mod temporary;

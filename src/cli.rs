@@ -290,7 +290,11 @@ fn program() -> i32 {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let _ = error.print();
+            // It says back what was asked, and knows no characters that steer but ESC.
+            match std::env::args_os().any(|argument| argument.to_string_lossy().contains(crate::source::steers)) {
+                true => tell(crate::report::neutral(&error.render().to_string()).trim_end()),
+                false => drop(error.print()),
+            }
             return if error.use_stderr() { Exit::Mistakes as i32 } else { Exit::Passed as i32 };
         }
     };

@@ -16,7 +16,7 @@ mod subset;
 mod syntax;
 mod texts;
 
-pub use extend::{Loaded, is_kebab, kebab, load, load_for, outside, tree};
+pub use extend::{Loaded, is_kebab, kebab, load, load_for, outside};
 pub use read::{json as written, part, read_yaml};
 pub use schema::playbook_schema;
 pub use texts::{Recording, Texts};

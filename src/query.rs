@@ -8,6 +8,7 @@ mod worker;
 
 pub use jq::{Program, Query};
 pub use jsonpath::JsonPath;
+pub use worker::within;
 
 use crate::value::Hush;
 use std::ops::Range;

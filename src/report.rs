@@ -13,6 +13,7 @@ pub use json::Json;
 
 use crate::event::RunEvent;
 use crate::secret::{MaskWriter, Masker};
+use crate::source::steers;
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -41,6 +42,19 @@ impl Out {
         Out { writer: masker.writer(writer), is_lost: false, colour }
     }
 
+    /// JSON as one line. It is for programs, but a person who looks at it there must not be steered either: JSON lets
+    /// 8-bit control characters and marks of direction stand as they are. They stand in its texts alone.
+    pub fn json(&mut self, json: &str) {
+        if !json.contains(steers) {
+            return self.line(json);
+        }
+        let mut safe = String::with_capacity(json.len());
+        for c in json.chars() {
+            if steers(c) { safe.push_str(&format!("\\u{:04x}", u32::from(c))) } else { safe.push(c) }
+        }
+        self.line(&safe);
+    }
+
     pub fn line(&mut self, text: &str) {
         let written = writeln!(self.writer, "{text}").and_then(|()| self.writer.flush());
         // A closed pipe is no reason to leave a rotation half done.
@@ -60,14 +74,16 @@ impl Out {
 }
 
 /// Text from outside as it can be shown on a terminal: control characters, which could move the cursor or set
-/// the title, are spelt out; line breaks and tabs stay.
+/// the title, and those that turn the direction of all that follows, are spelt out; line breaks and tabs stay.
 pub fn neutral(text: &str) -> String {
-    // Besides control characters, those that turn the direction of all that follows.
-    let steers = |c: char| {
-        c.is_control() && c != '\n' && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let steers = |c: char| steers(c) && c != '\n' && c != '\t';
     if !text.contains(steers) {
         return text.to_string();
     }
     text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// The same on one line, for what would be taken for lines of ours: names of steps, locks, reasons.
+pub fn one_line(text: &str) -> String {
+    neutral(text).replace('\n', " ")
 }

@@ -6,6 +6,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+/// Whether a character steers a terminal, or turns the direction of the text around it: none is ever shown as it is.
+/// Line breaks and tabs are among them, for whoever has no place for them.
+pub fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// One file's text with the name under which it is shown.
 pub struct Source {
     /// As shown in messages: relative to the working directory where it can be.

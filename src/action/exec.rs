@@ -70,7 +70,7 @@ pub async fn perform(hands: &Hands, command: &Command, leave: &Leave<'_>) -> Res
     Ok(Value::plain(json!({
         "exit_code": ended.exit_code,
         "signal": ended.signal,
-        "json": serde_json::from_str(&stdout).unwrap_or(Json::Null),
+        "json": super::json::read(&stdout),
         "stdout": stdout,
         "stderr": String::from_utf8_lossy(&ended.stderr),
         "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),

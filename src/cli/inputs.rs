@@ -59,7 +59,7 @@ impl Unresolved {
             Unresolved::Interrupted => Exit::Interrupted,
             Unresolved::Faults(faults) => {
                 let list: Vec<String> = faults.iter().map(|fault| format!("error: {fault}")).collect();
-                super::tell(&masker.mask(&list.join("\n")));
+                super::tell(&masker.mask(&crate::report::neutral(&list.join("\n"))));
                 Exit::Mistakes
             }
         }
@@ -160,7 +160,7 @@ fn ask_for<'p>(
     }
     for Missing { input, why, .. } in missing {
         if let Some(why) = why {
-            super::tell(&masker.mask(&why));
+            super::tell(&masker.mask(&crate::report::neutral(&why)));
         }
         match asker(input) {
             Ok(json) => {
@@ -254,7 +254,7 @@ fn asked(input: &Input, terminal: &Terminal, masker: &Masker) -> std::io::Result
         learn(input, &text, masker);
         match from_text(input, &text) {
             Ok(json) => return Ok(json),
-            Err(fault) => super::tell(&masker.mask(&format!("{fault}; once more, please"))),
+            Err(fault) => super::tell(&masker.mask(&crate::report::neutral(&format!("{fault}; once more, please")))),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::event::RunOutcome;
 use crate::journal::folder::{State, short};
 use crate::journal::index::{Row, Runs, Standing};
 use crate::journal::lock;
-use crate::report::{Out, neutral};
+use crate::report::{Out, one_line};
 use crate::secret::Masker;
 use clap::Args;
 use serde::Serialize;
@@ -63,7 +63,7 @@ fn listed(arguments: &ListArguments, config: &Config, masker: &Masker) -> Result
     match arguments.output {
         Form::Json => {
             let listing = Listing { format: FORMAT, runs: rows.iter().map(form).collect() };
-            out.line(&serde_json::to_string(&listing).unwrap_or_default());
+            out.json(&serde_json::to_string(&listing).unwrap_or_default());
         }
         Form::Human => tell(&rows, more, arguments, &mut out),
     }
@@ -122,7 +122,7 @@ fn form(row: &Row) -> Told<'_> {
 fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {
     if rows.is_empty() {
         match &arguments.playbook {
-            Some(name) => out.line(&neutral(&format!("there is no run of `{name}`"))),
+            Some(name) => out.line(&one_line(&format!("there is no run of `{name}`"))),
             None => out.line("there is no run yet"),
         }
         return;
@@ -141,7 +141,7 @@ fn tell(rows: &[Row], more: usize, arguments: &ListArguments, out: &mut Out) {
         let line = format!("{}  {}  {outcome}  {playbook}  {by}", short(&row.run), minute(&row.begun));
         // Eight digits, a minute, an outcome, and two between each.
         let width = 8 + 16 + 11 + name + actor + 8;
-        let rest = neutral(&aside(row));
+        let rest = one_line(&aside(row));
         let beside = width + 2 + rest.chars().count() <= WIDTH;
         match rest.is_empty() {
             true => out.line(line.trim_end()),

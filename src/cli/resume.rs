@@ -29,7 +29,7 @@ pub fn resume(arguments: &ResumeArguments, config: &Config, masker: &Masker) -> 
 }
 
 fn refuse(exit: Exit, text: &str) -> Exit {
-    super::tell(&format!("error: {text}"));
+    super::tell(&crate::report::neutral(&format!("error: {text}")));
     exit
 }
 

@@ -29,12 +29,12 @@ fn begun(arguments: &RunArguments, config: &Config, masker: &Masker) -> Result<E
         super::tell(&one_line(warning));
     }
     if let Some(text) = &plan.deprecated {
-        super::tell(&format!("warning: `{}` is deprecated: {}", plan.name, text.trim()));
+        super::tell(&crate::report::neutral(&format!("warning: `{}` is deprecated: {}", plan.name, text.trim())));
     }
     let until = arguments.until.iter().map(|id| ("--until", id));
     let named = until.chain(arguments.operator.approve.iter().map(|id| ("--approve", id)));
     if let Some(fault) = unknown_step(&plan, named) {
-        super::tell(&format!("error: {fault}"));
+        super::tell(&crate::report::neutral(&format!("error: {fault}")));
         return Err(Exit::Mistakes);
     }
     if arguments.no_journal && !arguments.dry_run && !plan.only_reads() {
@@ -107,7 +107,7 @@ pub fn keep_world_state(path: Option<&Path>, world: Option<&World>, exit: Exit) 
     match write_state(world, path) {
         Ok(()) => exit,
         Err(message) => {
-            super::tell(&format!("error: {message}"));
+            super::tell(&crate::report::neutral(&format!("error: {message}")));
             Exit::OurFault
         }
     }

@@ -11,7 +11,7 @@ use crate::journal::custody::Vault;
 use crate::journal::folder::{State, short};
 use crate::journal::index::{Row, Runs, Standing};
 use crate::journal::lock;
-use crate::report::{Out, neutral};
+use crate::report::{Out, one_line};
 use crate::secret::Masker;
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -67,7 +67,7 @@ fn overview(arguments: &StatusArguments, config: &Config, masker: &Masker) -> Re
     if arguments.output == Form::Json {
         let runs: Vec<Json> = rows.iter().zip(&needs).map(|(row, need)| with_next(row, *need)).collect();
         let locks: Vec<Json> = locks.iter().map(lock_form).collect();
-        out.line(&json!({"format": FORMAT, "runs": runs, "locks": locks}).to_string());
+        out.json(&json!({"format": FORMAT, "runs": runs, "locks": locks}).to_string());
         return Ok(());
     }
     if rows.is_empty() && locks.is_empty() {
@@ -79,7 +79,7 @@ fn overview(arguments: &StatusArguments, config: &Config, masker: &Masker) -> Re
     }
     if !locks.is_empty() {
         out.line(&out.paint("1", "locks"));
-        locks.iter().for_each(|seen| out.line(&format!("  {}", neutral(&lock_line(seen)))));
+        locks.iter().for_each(|seen| out.line(&format!("  {}", one_line(&lock_line(seen)))));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ fn with_next(row: &Row, need: Need) -> Json {
 fn tell(row: &Row, need: Need, out: &mut Out) {
     let word = out.paint(super::list::colour(row.standing), row.standing.word());
     let of = if row.playbook.is_empty() { String::new() } else { format!("{} by {}, ", row.playbook, row.actor) };
-    out.line(&format!("{}  {word}  {}", short(&row.run), neutral(&format!("{of}begun {}", minute(&row.begun)))));
+    out.line(&format!("{}  {word}  {}", short(&row.run), one_line(&format!("{of}begun {}", minute(&row.begun)))));
     let facts = [
         row.lock.as_ref().map(|lock| format!("lock {lock}")),
         (!row.holds.is_empty()).then(|| format!("holds {}", row.holds.join(", "))),
@@ -134,12 +134,12 @@ fn tell(row: &Row, need: Need, out: &mut Out) {
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     if !facts.is_empty() {
-        out.line(&format!("  {}", neutral(&facts.join(" · "))));
+        out.line(&format!("  {}", one_line(&facts.join(" · "))));
     }
     let ways = next(row, need);
     let width = ways.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
     for (command, does) in ways {
-        out.line(&neutral(&format!("  {command:width$}  {does}")));
+        out.line(&one_line(&format!("  {command:width$}  {does}")));
     }
 }
 

@@ -49,7 +49,7 @@ fn verified(arguments: &VerifyArguments, config: &Config, masker: &Masker) -> Re
         }
     }
     if arguments.output == Form::Json {
-        out.line(&json!({"format": FORMAT, "runs": forms}).to_string());
+        out.json(&json!({"format": FORMAT, "runs": forms}).to_string());
     } else if folders.len() != 1 {
         let all = count(folders.len(), "run");
         out.line(&if damaged == 0 { format!("{all}, all whole") } else { format!("{all}, {damaged} damaged") });

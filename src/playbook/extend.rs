@@ -53,16 +53,8 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Diagnostic>> {
     load_for(path, None, &Texts::disk(), None)
 }
 
-/// The folder in which all lies that a playbook is made of: the one called `playbooks` above it, since teams keep folders
-/// of their own there and share its modules; else the playbook's own.
-pub fn tree(file: &Path, texts: &Texts) -> PathBuf {
-    let own = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let own = texts.canonical(own).unwrap_or_else(|_| own.to_path_buf());
-    own.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&own).to_path_buf()
-}
-
 /// As [`load`], with files looked up in `texts`; `asked` is the place that names the file (`use: …`), and is pointed
-/// at where there is none. What it extends lies in the `tree` of the playbook that was `begun` with, or else in its own.
+/// at where there is none. What it extends lies in the tree ([`Texts::tree`]) of the playbook that was `begun` with, or else in its own.
 pub fn load_for(
     path: &Path,
     asked: Option<&Place>,
@@ -102,8 +94,9 @@ pub fn load_for(
             mistakes.push(Diagnostic::error("extends-cycle", message, &place));
             return Err(mistakes);
         }
+        // What is broken is shown with its lines: those of other files are nobody's business here.
         if let Ok(found) = texts.canonical(&base) {
-            let tree = tree(begun.unwrap_or(path), texts);
+            let tree = texts.tree(begun.unwrap_or(path));
             if !found.starts_with(&tree) {
                 mistakes.push(outside("the playbook that this one extends", &tree, &place));
                 return Err(mistakes);

@@ -38,7 +38,8 @@ pub fn open(path: &Path, asked: Option<&Place>, texts: &Texts) -> Result<Arc<Sou
     let at = asked.cloned().unwrap_or(Place { source: empty.clone(), route: Route::root() });
     let refuse = |code, message: String| Diagnostic::error(code, message, &at);
     let name = &empty.name;
-    let mut bytes = texts.read(&path).map_err(|why| {
+    let read = if asked.is_some() { texts.read_named(&path) } else { texts.read(&path) };
+    let mut bytes = read.map_err(|why| {
         vec![match why {
             Unread::Failed(error) => unreadable(&path, name, &error, &at, texts),
             Unread::Folder => {

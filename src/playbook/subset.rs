@@ -6,11 +6,13 @@ use crate::diagnostic::Diagnostic;
 use crate::source::{Source, Span};
 use std::sync::Arc;
 
-/// Characters that one of the two parsers takes for a line break and the other does not, and the like.
+/// Characters that one of the two parsers takes for a line break and the other does not, and the like; and those that
+/// show whoever reviews the file another order of its text than there is.
 pub fn characters(source: &Arc<Source>) -> Vec<Diagnostic> {
     let bad = |c: char| match c {
         '\t' | '\n' | '\r' => false,
         '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => true,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         _ => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
     };
     let tell = |(at, c): (usize, &str)| {

@@ -120,6 +120,24 @@ impl Texts {
         Ok(bytes)
     }
 
+    /// The bytes of a file that another one names. Nobody waits for a pipe that a playbook names, or reads a device; what
+    /// the operator names may be one.
+    pub fn read_named(&self, path: &Path) -> Result<Vec<u8>, Unread> {
+        let is_special = |path: &Path| path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+        if self.recording.is_none() && is_special(path) {
+            return Err(Unread::Failed(io::Error::other("it is a pipe or a device, no file")));
+        }
+        self.read(path)
+    }
+
+    /// The folder that the files which a playbook names have to lie below: the nearest one called `playbooks` around it,
+    /// since teams keep folders of their own there and share its modules; else the playbook's own.
+    pub fn tree(&self, entry: &Path) -> PathBuf {
+        let folder = entry.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder = self.canonical(folder).unwrap_or_else(|_| folder.to_path_buf());
+        folder.ancestors().find(|folder| folder.ends_with("playbooks")).unwrap_or(&folder).to_path_buf()
+    }
+
     /// Names in a folder, for suggestions; `None` where nobody can look into it.
     pub fn names(&self, folder: &Path) -> Option<Vec<String>> {
         let Some(recording) = &self.recording else {

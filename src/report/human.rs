@@ -1,7 +1,7 @@
 //! Owns what a person reads during a run: a line a step, indented as steps are nested; live on a terminal, plain elsewhere.
 
 use super::live::Live;
-use super::{Out, Reporter, failure, neutral, summary};
+use super::{Out, Reporter, failure, neutral, one_line, summary};
 use crate::diagnostic::draw;
 use crate::event::{RunEvent, Section, StepFinished, StepOutcome};
 use crate::plan::duration::{show, show_time};
@@ -97,12 +97,12 @@ impl Human {
         }));
         let width = TITLE_WIDTH.saturating_sub(indent.len());
         let fill = " ".repeat(width.saturating_sub(step.title.chars().count()));
-        let detail = neutral(&details.join("  ")).replace('\n', " ");
+        let detail = one_line(&details.join("  "));
         let took = if step.before { "before".to_string() } else { show(step.duration) };
         let line = format!(
             "{indent}{} {}{fill} {took:>8}  {}",
             self.mark(&step.outcome),
-            neutral(&step.title),
+            one_line(&step.title),
             self.out.paint("2", &detail)
         );
         self.print(line.trim_end());
@@ -138,14 +138,14 @@ impl Reporter for Human {
             RunEvent::StepStarted(step) => {
                 if step.composite {
                     let indent = "  ".repeat(step.depth);
-                    let line = format!("{indent}{} {}", self.out.paint("34", "▸"), neutral(&step.title));
+                    let line = format!("{indent}{} {}", self.out.paint("34", "▸"), one_line(&step.title));
                     if self.recalled.is_all {
                         self.recalled.headings.push((step.depth, line));
                     } else {
                         self.print(&line);
                     }
                 } else {
-                    let text = self.masker.mask(&neutral(&step.title)).into_owned();
+                    let text = self.masker.mask(&one_line(&step.title)).into_owned();
                     self.under_way.push(text.clone());
                     if let Some(live) = &mut self.live {
                         live.show(step.depth * 2, text);
@@ -157,7 +157,7 @@ impl Reporter for Human {
                 let text = self.under_way.last().cloned().unwrap_or_default();
                 if let Some(live) = &self.live {
                     let line = format!("{text} — attempt {attempt}{of}: {reason}; again in {}", show(*retry_in));
-                    let line = self.masker.mask(&neutral(&line)).replace('\n', " ");
+                    let line = self.masker.mask(&one_line(&line)).into_owned();
                     live.update(line);
                 }
             }
@@ -177,7 +177,7 @@ impl Reporter for Human {
                     "{}{} {}",
                     "  ".repeat(*depth),
                     self.out.paint("2", "–"),
-                    self.out.paint("2", &format!("{} (skipped: {reason})", neutral(title)))
+                    self.out.paint("2", &one_line(&format!("{title} (skipped: {reason})")))
                 );
                 self.print(&line);
             }
@@ -190,16 +190,16 @@ impl Reporter for Human {
             RunEvent::Decided { .. } if self.recalled.is_all => {}
             RunEvent::Decided { by, what, .. } => {
                 let line = format!("  {what} by {by}");
-                let line = self.out.paint("2", &neutral(&line));
+                let line = self.out.paint("2", &one_line(&line));
                 self.print(&line);
             }
             RunEvent::Warning { message } => {
                 self.catch_up();
-                let line = format!("{} {}", self.out.paint("1;33", "warning:"), neutral(message));
+                let line = format!("{} {}", self.out.paint("1;33", "warning:"), indented(message));
                 self.print(&line);
             }
             RunEvent::Noted(note) => {
-                let line = self.out.paint("2", &format!("· {}", neutral(&note.text)));
+                let line = self.out.paint("2", &format!("· {}", indented(&note.text)));
                 self.print(&line);
             }
             RunEvent::RunFinished(finished) => {
@@ -223,11 +223,11 @@ impl Reporter for Human {
                 self.print(&line);
             }
             RunEvent::Decided { by, what, .. } => {
-                let line = self.out.paint("2", &neutral(&format!("  {what} by {by}, {at}")));
+                let line = self.out.paint("2", &one_line(&format!("  {what} by {by}, {at}")));
                 self.print(&line);
             }
             RunEvent::Noted(note) => {
-                let line = self.out.paint("2", &neutral(&format!("· {}, {at}", note.text)));
+                let line = self.out.paint("2", &indented(&format!("· {}, {at}", note.text)));
                 self.print(&line);
             }
             _ => self.tell(event),
@@ -240,4 +240,9 @@ impl Reporter for Human {
             None => ask(),
         }
     }
+}
+
+/// With its further lines set in, so that none of them looks like one of ours.
+fn indented(text: &str) -> String {
+    neutral(text).trim_end().replace('\n', "\n    ")
 }

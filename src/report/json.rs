@@ -29,7 +29,7 @@ impl Reporter for Json {
         if let Some(map) = line.as_object_mut() {
             map.insert("at".into(), Value::String(show_time(at)));
         }
-        self.out.line(&line.to_string());
+        self.out.json(&line.to_string());
     }
 }
 

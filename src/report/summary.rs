@@ -1,13 +1,13 @@
 //! Owns the first and the last words of a run: what is about to happen, and what came of it.
 
-use super::{Out, neutral};
+use super::{Out, neutral, one_line};
 use crate::event::{MeasuredInterval, RunFinished, RunOutcome, RunStarted};
 use crate::plan::duration::show;
 use crate::value::text_of;
 
 pub fn opening(started: &RunStarted, out: &Out) -> String {
     let mut lines = Vec::new();
-    let title = started.title.as_ref().map(|title| format!(": {title}")).unwrap_or_default();
+    let title = started.title.as_ref().map(|title| one_line(&format!(": {title}"))).unwrap_or_default();
     lines.push(format!("{}{title}", out.paint("1", &started.playbook)));
     let mut facts = vec![format!("run {}", started.run_id), format!("by {}", started.actor)];
     if started.round > 1 {
@@ -22,9 +22,9 @@ pub fn opening(started: &RunStarted, out: &Out) -> String {
     if let Some(lock) = &started.lock {
         facts.push(format!("lock {lock}"));
     }
-    lines.push(out.paint("2", &neutral(&facts.join(" · "))));
+    lines.push(out.paint("2", &one_line(&facts.join(" · "))));
     if !started.allowed.is_empty() {
-        let allowed = neutral(&started.allowed.join(", "));
+        let allowed = one_line(&started.allowed.join(", "));
         lines.push(format!("{} {allowed}", out.paint("1;33", "for this run also permitted:")));
     }
     lines.join("\n")
@@ -75,11 +75,11 @@ pub fn closing(finished: &RunFinished, out: &Out) -> String {
         });
         list(&mut lines, "why", why);
         let help: Vec<String> = finished.failures.iter().flat_map(|(_, failure)| failure.help.clone()).collect();
-        list(&mut lines, "what to do next", help.into_iter());
+        list(&mut lines, "what to do next", help.iter().map(|text| neutral(text)));
         for (heading, text) in [("by hand", &finished.by_hand), ("the way back", &finished.rollback)] {
             if let Some(text) = text {
                 lines.push(format!("{heading}:"));
-                lines.extend(text.trim_end().lines().map(|line| format!("  {line}").trim_end().to_string()));
+                lines.extend(neutral(text).trim_end().lines().map(|line| format!("  {line}").trim_end().to_string()));
             }
         }
         // Last, where it is still on the screen.

@@ -2,6 +2,7 @@
 //! Deliberately knows nothing of names or places.
 
 use super::convert;
+use super::engine::LONGEST_RESULT;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use std::cell::RefCell;
@@ -122,6 +123,7 @@ pub fn register(tera: &mut Tera) {
     tera.register_filter("json", |value: &Value, options: Kwargs, _: &State| -> TeraResult<String> {
         defined(value)?;
         let json = convert::into_json(value).map_err(Error::message)?;
+        small_enough(json.as_str().map_or(0, str::len))?;
         match options.get::<bool>("pretty")? {
             Some(true) => serde_json::to_string_pretty(&json).map_err(|error| Error::message(error.to_string())),
             _ => Ok(json.to_string()),
@@ -129,6 +131,13 @@ pub fn register(tera: &mut Tera) {
     });
     tera.register_filter("urlencode", |value: &Value, _: Kwargs, _: &State| -> TeraResult<String> {
         Ok(percent_encode(&plain_text(value)?))
+    });
+    // Tera's own makes what it is told to, be it terabytes.
+    tera.register_filter("replace", |value: &str, options: Kwargs, _: &State| -> TeraResult<String> {
+        let (from, to) = (options.must_get::<&str>("from")?, options.must_get::<&str>("to")?);
+        let more = value.matches(from).count().saturating_mul(to.len());
+        small_enough(value.len().saturating_add(more))?;
+        Ok(value.replace(from, to))
     });
     tera.register_filter("str", |value: &Value, _: Kwargs, _: &State| plain_text(value));
     tera.register_filter("__def", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
@@ -191,7 +200,17 @@ fn plain_text(value: &Value) -> TeraResult<String> {
     if value.is_none() {
         return Err(stop(Stop::Null));
     }
-    convert::text(value).map_err(Error::message)
+    let text = convert::text(value).map_err(Error::message)?;
+    small_enough(text.len())?;
+    Ok(text)
+}
+
+/// Filters that make texts longer can be chained: each is given at most what a rendering may come to.
+fn small_enough(length: usize) -> TeraResult<()> {
+    if length <= LONGEST_RESULT {
+        return Ok(());
+    }
+    Err(Error::message(format!("the text grows larger than {} MiB", LONGEST_RESULT >> 20)))
 }
 
 fn b64decode(text: &str) -> TeraResult<String> {

@@ -10,6 +10,7 @@ use crate::action::{Cancel, StandIns, http};
 use crate::plan::permissions::Permissions;
 use crate::secret::Taint;
 use crate::secret::{Masker, Origin, Target};
+use serde_json::Value as Json;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -35,7 +35,8 @@ pub(super) async fn read(
         "status": response.status().as_u16(),
         "reason": response.status().canonical_reason().unwrap_or_default(),
         "headers": headers(response.headers()),
-        "json": parse(&text),
+        // Whatever content type it has.
+        "json": crate::action::json::read(&text),
         "body": text,
         "url": url.as_str(),
         "duration_ms": u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -53,12 +54,6 @@ fn decode(body: &[u8], headers: &HeaderMap) -> String {
     });
     let encoding = named.and_then(|label| Encoding::for_label(label.as_bytes())).unwrap_or(UTF_8);
     encoding.decode(body).0.into_owned()
-}
-
-/// The body as JSON, or null; what content type it has does not matter. Deep nesting is no JSON: the parser stops at
-/// 128 levels.
-fn parse(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or(Json::Null)
 }
 
 fn headers(headers: &HeaderMap) -> Map<String, Json> {

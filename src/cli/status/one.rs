@@ -23,7 +23,7 @@ pub fn detail(folder: &RunFolder, as_json: bool, config: &Config, masker: &Maske
     let need = need(&row, || seen.key);
     let mut out = out(masker);
     if as_json {
-        out.line(&json!({"format": FORMAT, "run": form(folder, &seen, &row, need)}).to_string());
+        out.json(&json!({"format": FORMAT, "run": form(folder, &seen, &row, need)}).to_string());
         return Ok(());
     }
     for (name, text) in facts(folder, &seen, &row) {

@@ -144,8 +144,7 @@ fn without_keys(line: &str) -> String {
 
 /// Without characters that steer a terminal.
 fn clean(text: &str) -> String {
-    let steers =
-        |c: char| c.is_control() && c != '\t' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let steers = |c: char| crate::source::steers(c) && c != '\t';
     text.chars().map(|c| if steers(c) { '?' } else { c }).collect()
 }
 

@@ -224,7 +224,7 @@ impl Judge<'_> {
 
     fn schema(&mut self, file: &str, place: &Place) -> Option<Claim> {
         let path = self.allowed_file(&self.source.folder().join(file), place, "the schema")?;
-        let read = self.texts.read(&path).map_err(std::io::Error::from);
+        let read = self.texts.read_named(&path).map_err(std::io::Error::from);
         let bytes = match read {
             Ok(bytes) => bytes,
             Err(error) => {

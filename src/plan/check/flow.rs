@@ -44,7 +44,7 @@ impl Judge<'_> {
                 return None;
             }
         };
-        let tree = crate::playbook::tree(&self.shelf.begun, self.texts);
+        let tree = self.texts.tree(&self.shelf.begun);
         if !found.starts_with(&tree) {
             self.tell(crate::playbook::outside(what, &tree, place));
             return None;
