@@ -29,8 +29,8 @@ pub fn run(bytes: &[u8]) {
     let texts: Vec<String> =
         bytes.split(|byte| *byte == NEXT).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
     let text = |index: usize| texts.get(index).cloned().unwrap_or_default();
-    // A template that spells the secret is no leak.
-    if texts.iter().any(|text| has_part(text, 3)) || texts.iter().any(|text| text.contains("719")) {
+    // A template that spells the secret is no leak; nor is it a rendering that spells what the trap would come to.
+    if texts.iter().any(|text| has_part(text, 3) || text.contains("719") || text.contains(&SPRUNG[..6])) {
         return;
     }
     let free = serde_json::from_str(&text(1)).unwrap_or_else(|_| Json::String(text(1)));
