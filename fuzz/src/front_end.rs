@@ -69,6 +69,7 @@ fn judge(told: &[Diagnostic]) {
 }
 
 fn plain(shown: &str, besides: &str) {
-    let strange = shown.chars().find(|c| (c.is_control() || "\u{202e}\u{2066}\u{2028}".contains(*c)) && !besides.contains(*c));
+    let strange =
+        shown.chars().find(|c| (c.is_control() || "\u{202e}\u{2066}\u{2028}".contains(*c)) && !besides.contains(*c));
     assert_eq!(strange, None, "in what is shown: {shown:?}");
 }

@@ -140,7 +140,8 @@ fn judge(output: &Json, port: u16) {
         Err(_) => assert!(output["json"].is_null()),
     }
     for (name, value) in output["headers"].as_object().expect("headers") {
-        let token = |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
+        let token =
+            |byte: u8| byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b"\"(),/:;<=>?@[\\]{}".contains(&byte);
         assert!(!name.is_empty() && name.bytes().all(token), "{name:?}");
         let value = value.as_str().expect("a header's text");
         assert!(name == "set-cookie" || !value.contains(['\r', '\n', '\0']), "{name}: {value:?}");

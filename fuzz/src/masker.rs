@@ -156,7 +156,11 @@ fn explains(text: &[u8], masked: &[u8], must: &[bool]) -> bool {
     let mut ways = vec![(0, false)];
     for (byte, must) in text.iter().zip(must) {
         let mut next = Vec::new();
-        let mut add = |way| if !next.contains(&way) { next.push(way) };
+        let mut add = |way| {
+            if !next.contains(&way) {
+                next.push(way)
+            }
+        };
         for (at, hidden) in ways {
             if !must && masked.get(at) == Some(byte) {
                 add((at + 1, false));

@@ -68,9 +68,12 @@ fn granted(rule: &NetRule, method: &str, url: &Url) {
             }
             let same = grant(vec![vec![rule.clone()]]).net(method, &other);
             assert!(same.is_err_and(|other| format!("{}\n{}", other.message, other.help) == told), "{told}");
-            let line = refusal.help.strip_prefix("add `").and_then(|rest| rest.strip_suffix("` under `permissions.net`"));
+            let line =
+                refusal.help.strip_prefix("add `").and_then(|rest| rest.strip_suffix("` under `permissions.net`"));
             // A name that ends in two dots is no name; without one of them it may be an address.
-            let is_one = !url.host_str().is_some_and(|host| host.ends_with("..")) && !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase());
+            let is_one = !url.host_str().is_some_and(|host| host.ends_with(".."))
+                && !method.is_empty()
+                && method.bytes().all(|byte| byte.is_ascii_uppercase());
             if let (true, Some(Ok(proposed))) = (is_one, line.map(NetRule::parse)) {
                 assert!(proposed.allows(method, url), "`{}` was proposed for {method} {url}", proposed.text);
             }
