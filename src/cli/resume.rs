@@ -238,7 +238,7 @@ pub fn kept_texts(playbook: &Playbook, folder: &RunFolder) -> Result<Texts, Stri
     for file in &playbook.files {
         let path = folder.playbook().join(&file.copy);
         let bytes =
-            std::fs::read(&path).map_err(|error| format!("the copy {} cannot be read: {error}", path.display()))?;
+            folder.kept(file).map_err(|error| format!("the copy {} cannot be read: {error}", path.display()))?;
         if sha256_hex(&bytes) != file.sha256 {
             return Err(format!("the copy {} was changed: its SHA-256 is not the recorded one", path.display()));
         }

@@ -6,7 +6,7 @@ use super::record::PlaybookFile;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -135,6 +135,20 @@ impl RunFolder {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()
+    }
+
+    /// The bytes of such a copy.
+    ///
+    /// # Errors
+    /// Also where it is no file of that folder: a record that was forged may name a device that never ends.
+    pub fn kept(&self, file: &PlaybookFile) -> io::Result<Vec<u8>> {
+        let path = self.playbook().join(&file.copy);
+        let mut parts = Path::new(&file.copy).components();
+        let is_name = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+        if !is_name || !path.symlink_metadata()?.is_file() {
+            return Err(io::Error::other("it is no file of the run's folder"));
+        }
+        std::fs::read(path)
     }
 
     /// Takes away a run that never began.

@@ -12,6 +12,9 @@ use crate::ledger::{Moment, Policy};
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+/// No run makes more attempts. Where one more would overflow, a record that says so was forged.
+const MOST_ATTEMPTS: u32 = u32::MAX / 2;
+
 /// What is known of a run.
 #[derive(Debug)]
 pub struct History {
@@ -140,6 +143,16 @@ impl History {
         {
             return Err("something happened after the run had ended".into());
         }
+        let attempt = match record {
+            Record::AttemptStarted(started) => started.attempt,
+            Record::AttemptFinished(finished) => finished.attempt,
+            Record::AttemptFailed { attempt, .. } => *attempt,
+            Record::Decision(decision) => decision.attempt,
+            _ => 1,
+        };
+        if attempt > MOST_ATTEMPTS {
+            return Err(format!("it is of attempt {attempt}, and no run makes so many"));
+        }
         match record {
             Record::RunStarted(_) => return Err("a second `run-started`".into()),
             Record::RunResumed(resumed) => {
@@ -266,7 +279,7 @@ impl History {
         for (at, _) in key.match_indices('/') {
             let around = &key[..at];
             let Some((step, number)) = around.rsplit_once('#') else { continue };
-            if let Ok(number) = number.parse::<u32>() {
+            if let Some(number) = number.parse::<u32>().ok().filter(|number| *number <= MOST_ATTEMPTS) {
                 let known = self.composites.entry(step.into()).or_default();
                 if known.last() != Some(&(self.round, number)) {
                     known.push((self.round, number));

@@ -78,7 +78,7 @@ fn playbooks(records: &[(std::time::SystemTime, Record)]) -> Vec<&Playbook> {
 fn copy(folder: &RunFolder, file: &PlaybookFile, verdict: Verdict) -> Verdict {
     let path = folder.playbook().join(&file.copy);
     let means = format!("it was {} when it was run; without it the run is not gone on with", file.path);
-    match std::fs::read(&path) {
+    match folder.kept(file) {
         Err(error) => {
             verdict.and(None, format!("the playbook's copy {} cannot be read: {error}", path.display()), means)
         }

@@ -73,7 +73,9 @@ fn blanked(text: &str, value: Span) -> Option<String> {
 /// An error at bytes of the text, for what has no route.
 pub fn mistake(source: &Arc<Source>, code: &'static str, message: impl Into<String>, span: Span) -> Diagnostic {
     let place = Place { source: source.clone(), route: Route::root() };
-    Diagnostic::error(code, message, &place).at(Part::Bytes(span))
+    // Who points at one byte means the character that it begins.
+    let end = (span.end..source.text.len()).find(|at| source.text.is_char_boundary(*at)).unwrap_or(span.end);
+    Diagnostic::error(code, message, &place).at(Part::Bytes(Span::new(span.start, end)))
 }
 
 enum Frame<'a> {

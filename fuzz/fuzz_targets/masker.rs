@@ -1,0 +1,4 @@
+#![no_main]
+#[path = "../src/masker.rs"]
+mod body;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));
