@@ -390,6 +390,31 @@ fn a_module_goes_no_further_with_a_secret_than_its_caller_may() {
 }
 
 #[test]
+fn what_is_narrower_elsewhere_is_not_narrower_here() {
+    let stage = Stage::new();
+    // A module that narrows its input, and another secret of the same text that may go nowhere else.
+    let folder = stage.folder(
+        r#"  - id: narrow
+    use: module.yaml
+    with: {key: "{{ token }}"}
+  - id: own
+    exec: {argv: [cat], stdin: "{{ token }}"}
+  - id: sent
+    http: {method: POST, url: "{{ here }}/", json: {v: "{{ token }}", w: ["<{{ token | upper }}>"]}}
+"#,
+    );
+    folder.file(
+        "module.yaml",
+        "runbook: 1\nname: module\npermissions: {run: [cat]}\ninputs: {key: {type: secret, to: [\"run:cat\"]}}\nsteps:\n  - exec: {argv: [cat], stdin: \"{{ key }}\"}\n",
+    );
+    let text =
+        folder.read("test.yaml").replace("  pin: {", "  same: {type: secret, env: TOKEN, to: [\"x.test\"]}\n  pin: {");
+    folder.file("test.yaml", &text);
+    ran(&folder, &[]).exits(0);
+    assert_eq!(stage.allowed.requests()[0].json()["v"], SECRET);
+}
+
+#[test]
 fn messages_carry_no_secret_on() {
     let stage = Stage::new();
     let folder = stage.folder(

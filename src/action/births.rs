@@ -5,7 +5,7 @@
 //! another spelling, a cookie: none of them has a taint, and all of them have the secret in them.
 
 use crate::secret::{Masker, Origin, Taint};
-use crate::value::Value;
+use crate::value::{Value, text_of};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Each secret in all its forms, by where it came from. A clone knows the same.
@@ -56,9 +56,10 @@ impl Births {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a value came from, and what stands in it.
+    /// What a value came from, and what stands in it where nobody knows where it came from. Two secrets may be the same
+    /// text and go to different places: which of them it is, the taint knows better.
     pub fn taint_of(&self, value: &Value) -> Taint {
-        let mut taint = self.taint_in(&value.expose_text());
+        let mut taint = self.taint_in(&text_of(&value.shown()));
         taint.add(&value.taint());
         taint
     }

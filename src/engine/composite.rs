@@ -82,9 +82,7 @@ pub async fn run_module(
         }
         let value = if input.kind == InputType::Secret {
             let origin = Arc::new(Origin { name: input.name.clone(), to: input.to.clone() });
-            let value = value.tainted(&crate::secret::Taint::of(origin));
-            here.hands().births.learn(&value);
-            value
+            value.tainted(&crate::secret::Taint::of(origin))
         } else {
             value
         };

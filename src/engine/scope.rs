@@ -66,13 +66,14 @@ impl RunFacts {
         if !self.masker.knows_any() {
             return value;
         }
-        marked(value, &|text| self.taint_in(text))
+        marked(value, &|own, found| found.origins().all(|origin| own.contains(origin)), &|text| self.taint_in(text))
     }
 
     /// A variable that was there before its like turned out to be a secret. What was only made of a secret does not
-    /// count here: the host of a secret URL does not make every mention of that host one.
+    /// count here: the host of a secret URL does not make every mention of that host one. Nor does what is marked already:
+    /// where two secrets are the same text, its taint says which of them it is.
     fn recognise_born(&self, value: Value) -> Value {
-        marked(value, &|text| Some(self.births.taint_in(text)).filter(|taint| !taint.is_empty()))
+        marked(value, &|_, _| true, &|text| Some(self.births.taint_in(text)).filter(|taint| !taint.is_empty()))
     }
 
     /// The secrets whose text stands in `text`.
@@ -94,14 +95,14 @@ impl RunFacts {
     }
 }
 
-/// The value, with marks where it has none yet and `taint_in` finds something.
-fn marked(value: Value, taint_in: &dyn Fn(&str) -> Option<Taint>) -> Value {
+/// The value, with marks where `taint_in` finds something and no mark of its own is `enough`.
+fn marked(value: Value, enough: &dyn Fn(&Taint, &Taint) -> bool, taint_in: &dyn Fn(&str) -> Option<Taint>) -> Value {
     let mut found = Vec::new();
     mark_known(value.expose(), &mut String::new(), &mut found, taint_in);
     let known = |at: &str, taint: &Taint| {
         let covers = |(mark, own): &&(String, Taint)| {
             at.strip_prefix(mark.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                && taint.origins().all(|origin| own.contains(origin))
+                && enough(own, taint)
         };
         value.marks().iter().any(|mark| covers(&mark))
     };

@@ -130,7 +130,7 @@ impl Jar {
 
     /// Of the cookies that would be sent to `url`, those that another place gave, each with what it came with. What a
     /// server gave itself is no news to it.
-    pub(super) fn from_elsewhere(&self, cookies: &HeaderValue, url: &Url) -> Vec<(String, Taint)> {
+    pub(super) fn of_others(&self, cookies: &HeaderValue, url: &Url) -> Vec<(String, Taint)> {
         let to = place(url);
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(cookies.as_bytes());

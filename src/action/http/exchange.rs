@@ -112,7 +112,7 @@ fn judge_hop<'a>(
             veil.add(&hands.births.taint_in(&pair));
             (format!("the cookie `{}`", pair.split('=').next().unwrap_or_default()), veil)
         };
-        judge_flow(&jar.from_elsewhere(cookies, &hop.url).into_iter().map(own).collect::<Vec<_>>(), &hop.url, "")?;
+        judge_flow(&jar.of_others(cookies, &hop.url).into_iter().map(own).collect::<Vec<_>>(), &hop.url, "")?;
         taints.push(("a cookie".into(), hands.births.taint_in(&String::from_utf8_lossy(cookies.as_bytes()))));
     }
     // Through TLS a proxy sees nothing; of all else it sees everything.

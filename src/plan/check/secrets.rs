@@ -79,7 +79,7 @@ impl Judge<'_> {
                     .at(part)
                     .saying(format!("goes to `{shown}`"))
                     .help(format!("add `{shown}` to its `to:`, if it belongs there"));
-                let diagnostic = self.from(diagnostic, &carried, "comes from here");
+                let diagnostic = self.traced(diagnostic, &carried, "comes from here");
                 self.tell(diagnostic);
             }
         }
@@ -110,7 +110,7 @@ impl Judge<'_> {
                     .label(&flow.place, flow.part.clone(), format!("goes to `{shown}`"))
                     .note(format!("it goes through {}", through.join(" → ")))
                     .help(format!("add `{shown}` to its `to:`, if it belongs there"));
-                let diagnostic = self.from(diagnostic, &carried, "comes from here");
+                let diagnostic = self.traced(diagnostic, &carried, "comes from here");
                 self.tell(diagnostic);
             }
         }
@@ -177,11 +177,11 @@ impl Judge<'_> {
     pub fn misplaced(&self, code: &'static str, message: String, carried: &Carried, place: &Place) -> Diagnostic {
         let diagnostic = Diagnostic::error(code, message, &place.pointer(&carried.read.pointer))
             .at(Part::Within(carried.read.span.clone()));
-        self.from(diagnostic, carried, "the secret")
+        self.traced(diagnostic, carried, "the secret")
     }
 
     /// Adds where the secret was born, and what it was made into on its way.
-    fn from(&self, diagnostic: Diagnostic, carried: &Carried, word: &str) -> Diagnostic {
+    fn traced(&self, diagnostic: Diagnostic, carried: &Carried, word: &str) -> Diagnostic {
         let origin: &Arc<Origin> = &carried.origin;
         let mut diagnostic = diagnostic;
         if let Some(birth) = self.birth(origin) {
