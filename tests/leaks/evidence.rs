@@ -4,7 +4,8 @@ use crate::forms::forms;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many bytes of a secret, in any form, are a leak.
+/// So many bytes of a secret, in any form, are a leak. Forms that are longer than what they stand for are sought in parts of
+/// as many bytes, and are a find where enough of these follow each other.
 pub const GRAM: usize = 12;
 
 /// A way out of the process.
@@ -99,6 +100,13 @@ pub struct Finder {
     parts: HashMap<[u8; GRAM], Vec<(usize, usize)>>,
     names: Vec<String>,
     forms: Vec<&'static str>,
+    /// Of each secret and form, how many bytes are a find.
+    least: HashMap<(usize, usize), usize>,
+}
+
+/// How many bytes of a form stand for [`GRAM`] bytes of the secret.
+fn least(form: &[u8], secret: &str) -> usize {
+    (GRAM * form.len()).div_ceil(secret.len()).max(GRAM)
 }
 
 fn place(bytes: &[u8]) -> (usize, u64) {
@@ -110,13 +118,19 @@ fn place(bytes: &[u8]) -> (usize, u64) {
 impl Finder {
     /// Of named secrets.
     pub fn of<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Finder {
-        let mut finder =
-            Finder { begins: vec![0; (1 << 24) / 64], parts: HashMap::new(), names: Vec::new(), forms: Vec::new() };
+        let mut finder = Finder {
+            begins: vec![0; (1 << 24) / 64],
+            parts: HashMap::new(),
+            names: Vec::new(),
+            forms: Vec::new(),
+            least: HashMap::new(),
+        };
         for (name, secret) in secrets {
             let number = finder.names.len();
             finder.names.push(name.to_owned());
             let forms = forms(secret);
             for (index, form) in forms.iter().enumerate() {
+                finder.least.insert((number, index), least(&form.text, secret));
                 for part in form.text.windows(GRAM) {
                     let (word, bit) = place(part);
                     finder.begins[word] |= bit;
@@ -149,7 +163,9 @@ impl Finder {
                 parts = self.parts_at(bytes, at);
             }
             let most = votes.values().copied().max().unwrap_or_default();
-            let (secret, form) = *votes.iter().find(|(_, count)| **count == most).unwrap().0;
+            let length = at - start + GRAM - 1;
+            let mut likely = votes.iter().filter(|(_, count)| **count == most).map(|(one, _)| *one);
+            let Some((secret, form)) = likely.find(|one| self.least[one] <= length) else { continue };
             let before = &bytes[start.saturating_sub(60)..start];
             finds.push(Find {
                 secret: self.names[secret].clone(),
@@ -255,7 +271,7 @@ fn each_form_is_found_as_itself() {
             let finds = finder.find(&[b"before ", &form.text[..], b" after"].concat());
             let found: Vec<_> = finds.iter().map(|find| find.form).collect();
             assert_eq!(found, [form.name], "of {secret}");
-            for part in form.text.windows(GRAM) {
+            for part in form.text.windows(least(&form.text, &secret)) {
                 assert_eq!(finder.find(part).len(), 1);
             }
             assert!(finder.find(&form.text[..GRAM - 1]).is_empty());

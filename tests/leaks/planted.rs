@@ -209,7 +209,9 @@ fn a_leak_planted_in_any_channel_is_found_there_in_every_form() {
         for (channel, forms) in found {
             assert_eq!(forms, all, "planted in {}:\n{}", channel.name(), evidence.table());
         }
-        assert!(evidence.found.values().flatten().all(|find| find.secret == PLANTED));
+        for find in evidence.found.values().flatten() {
+            assert_eq!(find.secret, PLANTED, "planted in {}: {find:?}", channel.name());
+        }
         println!("{:<28} {} forms, also in {besides:?}", channel.name(), all.len());
     }
 }
