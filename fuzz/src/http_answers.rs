@@ -3,9 +3,10 @@
 //! was received is never said to have surely not been sent; nothing is sent to where no rule leads.
 
 use runbook::action::http::{Body, Clients, Request, perform};
-use runbook::action::{ActionError, Cancel, Hands, Leave, Sent};
+use runbook::action::{ActionError, Births, Cancel, Hands, Leave, Sent};
+use runbook::event::Confinement;
 use runbook::plan::permissions::{Grant, NetRule, Permissions};
-use runbook::secret::Masker;
+use runbook::secret::{Masker, Taint};
 use runbook::value::Value;
 use serde_json::{Value as Json, json};
 use std::io::{Read, Write};
@@ -42,10 +43,17 @@ pub fn run(bytes: &[u8]) {
     let bench = BENCH.get_or_init(|| Mutex::new(Bench::new())).lock().unwrap_or_else(PoisonError::into_inner);
     *said.bytes.lock().unwrap_or_else(PoisonError::into_inner) = bytes.into();
     said.received.store(0, Ordering::SeqCst);
-    let hands = Hands { clients: Clients::default(), masker: Masker::default(), stand_ins: None, life: None };
+    let hands = Hands {
+        clients: Clients::default(),
+        masker: Masker::default(),
+        births: Births::default(),
+        stand_ins: None,
+        life: None,
+        confinement: Confinement::none(""),
+    };
     let since = Instant::now();
     let request = bench.request();
-    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel };
+    let leave = Leave { grant: &bench.grant, cancel: &bench.cancel, veil: Taint::default() };
     let result = bench.runtime.block_on(perform(&hands, &request, &leave));
     assert!(since.elapsed() < LONGEST, "it took {:?}", since.elapsed());
     let received = said.received.load(Ordering::SeqCst);
