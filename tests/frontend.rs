@@ -59,12 +59,12 @@ fn reads_a_playbook() {
 fn lays_variants_over_their_base() {
     let variant = "runbook: 1\nname: v\nextends: ../base.yaml\ntitle: V\nset: {token_id: a, big: 2}\n";
     let outer = "runbook: 1\nname: w\nextends: v.yaml\ndeprecated: use v\nset: {token_id: b}\n";
-    let dir = folder(&[("base.yaml", BASE), ("x/v.yaml", variant), ("x/w.yaml", outer)]);
-    let loaded = load(&dir.path().join("x/w.yaml")).unwrap();
+    let dir = folder(&[("playbooks/base.yaml", BASE), ("playbooks/x/v.yaml", variant), ("playbooks/x/w.yaml", outer)]);
+    let loaded = load(&dir.path().join("playbooks/x/w.yaml")).unwrap();
     assert_eq!(loaded.document.name, "w");
     assert_eq!(loaded.document.title.as_deref(), Some("V"));
     assert_eq!(loaded.document.deprecated.as_deref(), Some("use v"));
-    assert_eq!(loaded.source.path, std::path::absolute(dir.path().join("base.yaml")).unwrap());
+    assert_eq!(loaded.source.path, std::path::absolute(dir.path().join("playbooks/base.yaml")).unwrap());
     assert_eq!(loaded.entry.path.file_name().unwrap(), Path::new("w.yaml"));
     let fixed: Vec<_> = loaded
         .fixed
