@@ -79,7 +79,9 @@ fn every_test_that_security_names_exists() {
         .collect();
     assert!(names.len() > 20, "{names:?}");
     for name in names {
-        assert!(all.contains(&format!("fn {name}(")), "docs/security.md names the test `{name}`, which is not there");
+        // A function, or a row of a macro that makes them.
+        let is_there = all.contains(&format!("fn {name}(")) || all.contains(&format!("\n    {name}:"));
+        assert!(is_there, "docs/security.md names the test `{name}`, which is not there");
     }
 }
 

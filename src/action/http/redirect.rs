@@ -72,12 +72,19 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
         && (upgraded || from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default())
 }
 
-/// A URL for messages, which are masked by whoever tells them: without its query, which tends to carry tokens, and without credentials.
+/// A longer URL is told by its host alone: cut in its middle, half a secret could be left of it.
+const TOLD: usize = 1_000;
+
+/// A URL for messages, which are masked by whoever tells them: without its query, which tends to carry tokens, and
+/// without credentials.
 pub(super) fn shown(url: &Url) -> String {
     let mut shown = url.clone();
     shown.set_query(None);
     shown.set_fragment(None);
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
+    if shown.as_str().len() > TOLD {
+        return format!("{}/… ({} characters)", shown.origin().ascii_serialization(), shown.as_str().len());
+    }
     shown.to_string()
 }
