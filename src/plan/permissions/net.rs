@@ -47,6 +47,9 @@ enum PortRule {
     Exact(u16),
 }
 
+/// Bytes of a URL that are shown.
+const TOLD: usize = 1_000;
+
 /// Paths that mean one thing to us and may mean another to a server.
 struct Ambiguous;
 
@@ -223,6 +226,14 @@ pub(super) fn refusal(rules: &[NetRule], method: &str, url: &Url, whose: &str) -
     } else {
         "where the host stands with other methods, ports or paths"
     };
+    // Whole or not at all: cut in its middle, half a secret could be left of it.
+    if wanted.len() + url.path().len() > TOLD {
+        let length = url.as_str().chars().count();
+        return Refusal {
+            message: format!("a URL of {length} characters is not permitted by `permissions.net`{whose}, {why}"),
+            help: "look at who gives it: it is too long to be shown".into(),
+        };
+    }
     let path = if ambiguous { "" } else { url.path() };
     Refusal {
         message: format!("`{wanted}{}` is not permitted by `permissions.net`{whose}, {why}", url.path()),
