@@ -35,7 +35,8 @@ impl Resumed {
     fn new(inputs: &str, recorded: Vec<Recorded>) -> Resumed {
         let folder = tempfile::tempdir().unwrap();
         let lines: String = inputs.lines().map(|line| format!("  {}\n", line.trim())).collect();
-        let text = format!("runbook: 1\nname: test\ninputs:\n{lines}steps:\n  - assert: [1 == 1]\n");
+        let leave = "permissions: {run: [printf, sh, \"false\"], read: [\"/**\"]}";
+        let text = format!("runbook: 1\nname: test\n{leave}\ninputs:\n{lines}steps:\n  - assert: [1 == 1]\n");
         let path = folder.path().join("test.yaml");
         std::fs::write(&path, text).unwrap();
         let plan =
