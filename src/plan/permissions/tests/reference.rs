@@ -178,7 +178,7 @@ fn is_ambiguous(part: &str) -> bool {
     }
     let count = |text: &[u8]| text.iter().filter(|byte| b"/\\.\0".contains(byte)).count();
     let mut text = part.as_bytes().to_vec();
-    for round in 0..6 {
+    for round in 0..5 {
         let next = decoded(&text);
         if count(&next) > count(&text) {
             return true;
@@ -187,7 +187,7 @@ fn is_ambiguous(part: &str) -> bool {
             break;
         }
         // Nobody decodes so often.
-        if round == 5 {
+        if round == 4 {
             return true;
         }
         text = next;
