@@ -1,6 +1,8 @@
 //! Owns running one program: argv without a shell, a minimal environment, its whole process group ended on time.
 //! Deliberately knows nothing of retries and assertions.
 
+#[cfg(target_os = "linux")]
+mod calls;
 mod child;
 mod confine;
 mod guard;
