@@ -16,7 +16,7 @@ mod system;
 mod tests;
 
 pub use confine::Confine;
-pub use program::file_of;
+pub use program::{file_of, program_of};
 pub(crate) use start::as_born;
 
 use super::{ActionError, Hands, Leave, Output, Sent};
