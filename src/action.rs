@@ -7,9 +7,11 @@ pub mod http;
 mod json;
 #[cfg(test)]
 mod loopback;
+mod regular;
 mod temporary;
 
 pub use births::Births;
+pub use regular::open_regular;
 pub use temporary::TemporaryFolder;
 
 use crate::plan::permissions::Grant;

@@ -241,6 +241,41 @@ fn a_program_connects_to_ports_that_are_named() {
     assert_eq!(tries(", net: [\"http://127.0.0.1:*/**\"]".into()), format!("reached {one}\nreached {two}"));
 }
 
+/// Ways of connecting that no `connect` or `bind` of plain TCP is: each tells where it got through.
+const OTHER_WAYS: &str = r#"
+use Socket;
+my ($port, $path) = @ARGV;
+my ($to, $wait) = (pack_sockaddr_in($port, inet_aton('127.0.0.1')), '');
+print 'multipath ' if socket(ONE, AF_INET, SOCK_STREAM, 262) && connect(ONE, $to);
+socket(TWO, AF_INET, SOCK_STREAM, 0);
+send(TWO, 'x', 0x20000000, $to);
+vec($wait, fileno(TWO), 1) = 1;
+select(undef, $wait, undef, 2);
+print 'fast ' if getpeername(TWO);
+print 'raw ' if socket(THREE, AF_INET, SOCK_RAW, 6) || socket(THREE, 17, SOCK_RAW, 0x300);
+print 'unix ' if socket(FOUR, AF_UNIX, SOCK_STREAM, 0) && connect(FOUR, pack_sockaddr_un($path));
+"#;
+
+#[test]
+fn nor_by_ways_that_landlock_does_not_see() {
+    if !has_landlock() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script =
+        |folder: &Folder| format!("perl -e {} {port} {}", quoted(OTHER_WAYS), folder.path().join("at").display());
+    let folder = Folder::new();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("at")).unwrap();
+    written(&folder, ", read: [\"**\"]", &script(&folder));
+    assert_eq!(tries(&folder), "");
+    // A socket is talked to where it may be written, and the operator's own programs go all the ways.
+    written(&folder, ", write: [at]", &script(&folder));
+    assert_eq!(tries(&folder), "unix");
+    let off = said(folder.run(&["--output", "json", "--confine", "off"]));
+    assert!(off.contains("fast") && off.contains("unix"), "{off}");
+}
+
 #[test]
 fn a_program_listens_to_nobody() {
     if !has_landlock() {

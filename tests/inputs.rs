@@ -377,3 +377,29 @@ fn a_command_may_say_and_print_much() {
         assert!(ran.stderr.matches(letter).count() >= 200_000);
     }
 }
+
+#[test]
+fn sources_of_secrets_neither_hang_nor_eat_the_machine() {
+    let folder = Folder::new();
+    let with = |source: &str| {
+        let text = format!(
+            "runbook: 1\nname: test\npermissions: {{run: [yes, planted], read: [/dev/zero, pipe, big]}}\n\
+             inputs: {{key: {{type: secret, {source}, to: []}}}}\nsteps: [{{assert: [key != \"\"]}}]\n"
+        );
+        folder.file("test.yaml", &text);
+        folder.run(&[])
+    };
+    folder.file("big", &"x".repeat((1 << 20) + 1));
+    assert!(std::process::Command::new("mkfifo").arg(folder.path().join("pipe")).status().unwrap().success());
+    with("command: [yes, aaaaaaaaaaaa]").exits(2).shows("more than 1 MiB");
+    with("file: /dev/zero").exits(2).shows("is no file");
+    with("file: pipe").exits(2).shows("is no file");
+    with("file: big").exits(2).shows("larger than 1 MiB");
+    // What lies in the current folder is no program, though PATH has a relative entry.
+    let planted = folder.file("planted", "#!/bin/sh\necho secretsecret\n");
+    std::fs::set_permissions(planted, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!(".::{}", std::env::var("PATH").unwrap());
+    let text = "runbook: 1\nname: test\npermissions: {run: [planted]}\ninputs: {key: {type: secret, command: [planted], to: []}}\nsteps: [{assert: [key != \"\"]}]\n";
+    folder.file("test.yaml", text);
+    folder.program().args(["run", "test.yaml"]).env("PATH", &path).ran().exits(2).shows("no program `planted` on PATH");
+}

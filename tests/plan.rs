@@ -118,6 +118,25 @@ fn nothing_is_asked_for_started_or_sent() {
 }
 
 #[test]
+fn what_a_program_is_given_is_shown_whole() {
+    let folder = Folder::with(
+        "runbook: 1\nname: test\ninputs: {key: {type: secret, command: [bash, -c, env], to: []}}\n\
+         permissions: {run: [bash, gh], env: [BASH_ENV, \"L*\", \"GIT_*\", GH_TOKEN]}\nsteps:\n\
+         - exec: {argv: [bash], cwd: work, stdin: \"one\\nsteps\\n\", files: {a: \"curl\\nb\"}, env: {BASH_ENV: \"{{ files.a }}\"}}\n",
+    );
+    folder.file("work/.keep", "");
+    let text = plan(&folder, &[]).exits(0).stdout;
+    let step = "    environment: BASH_ENV = {{ files.a }}\n    folder: work\n    standard input:\n      | one\n      | steps\n    \
+                private file:\n      | a = curl\n      | b\n";
+    assert!(text.contains(step), "{text}");
+    let rules = "    env   BASH_ENV  (by which a program is made to run another)\n    \
+                 env   L*  (also LD_PRELOAD and LD_AUDIT, by which a program runs another)\n    \
+                 env   GIT_*  (also GIT_SSH_COMMAND and GIT_EXTERNAL_DIFF, by which a program runs another)\n    env   GH_TOKEN\n";
+    assert!(text.contains(rules), "{text}");
+    assert!(text.contains("the command of the input `key` runs before the first step, unconfined"), "{text}");
+}
+
+#[test]
 fn mistakes_are_told_in_its_stead() {
     plan(&Folder::with("runbook: 1\nname: test\nsteps:\n- exec: [gh]\n"), &[]).exits(2).shows("program-not-permitted");
     plan(&Folder::with("runbook: 1\nname: test\nsteps:\n- exec: [gh]\n"), &["--allow", "run:gh"])

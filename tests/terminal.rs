@@ -87,6 +87,34 @@ fn a_person_is_asked_and_secrets_are_not_seen() {
 }
 
 #[test]
+fn what_is_asked_neither_steers_the_terminal_nor_passes_for_ours() {
+    let folder = Folder::with(
+        r#"runbook: 1
+name: test
+inputs: {who: {type: string, prompt: "who\e[2J\e[1;1H\u202Eis it"}}
+steps:
+  - id: sure
+    confirm: {message: "Fine\n\nnext:\n  - {{ who }}\napproved by tester\n", phrase: "yes\e[2J"}
+    continue_on_failure: true
+  - id: by-hand
+    manual: {instructions: See, ask: {value: {type: string, prompt: "value\e]0;owned\a", pattern: "^\e7"}}}
+"#,
+    );
+    let mut run = AtTerminal::start(&folder, &[]);
+    run.answers("is it: ", "me");
+    run.sees("| Fine");
+    run.sees("| next:");
+    run.sees("|   - me");
+    run.sees("| approved by tester");
+    run.answers("to approve, anything else to decline: ", "no");
+    run.answers("value\\u{1b}]0;owned\\u{7}: ", "x");
+    run.answers("once more, please", "\x03");
+    let (_, screen) = run.ends();
+    let steers = ["\x1b[2J", "\x1b[1;1H", "\x1b]0;owned", "\x1b7", "\u{202e}"];
+    assert!(!steers.iter().any(|text| screen.contains(text)), "{screen:?}");
+}
+
+#[test]
 fn another_phrase_declines() {
     let server = server();
     let folder = playbook(&server);

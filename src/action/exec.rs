@@ -1,6 +1,8 @@
 //! Owns running one program: argv without a shell, a minimal environment, its whole process group ended on time.
 //! Deliberately knows nothing of retries and assertions.
 
+#[cfg(target_os = "linux")]
+mod calls;
 mod child;
 mod confine;
 mod guard;
@@ -14,7 +16,7 @@ mod system;
 mod tests;
 
 pub use confine::Confine;
-pub use program::file_of;
+pub use program::{file_of, program_of};
 pub(crate) use start::as_born;
 
 use super::{ActionError, Hands, Leave, Output, Sent};

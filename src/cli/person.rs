@@ -109,7 +109,8 @@ impl Terminal {
     /// One line; unseen where it is a secret.
     pub fn ask(&self, question: &str, unseen: bool) -> std::io::Result<String> {
         let mut stderr = std::io::stderr();
-        write!(stderr, "{question}: ")?;
+        // What it says comes from a playbook, or from an answer by a template.
+        write!(stderr, "{}: ", crate::report::one_line(question))?;
         stderr.flush()?;
         if unseen {
             let keep = |modes| *MODES.lock().unwrap_or_else(PoisonError::into_inner) = modes;
@@ -208,10 +209,13 @@ impl Operator {
         let Some(terminal) = self.terminal else {
             return Decision::Nobody { help: self.approving(step) };
         };
-        let mut text = format!("\n{}\n", crate::report::neutral(message).trim_end());
+        // Each line with a mark of ours, lest it say itself what comes next, or that somebody approved.
+        let message = crate::report::neutral(message);
+        let mut text = String::from("\n");
+        message.trim_end().lines().for_each(|line| text.push_str(&format!("{}\n", format!("| {line}").trim_end())));
         if !next.is_empty() {
             text.push_str("\nnext:\n");
-            next.iter().for_each(|step| text.push_str(&format!("  - {}\n", crate::report::neutral(step))));
+            next.iter().for_each(|step| text.push_str(&format!("  - {}\n", crate::report::one_line(step))));
         }
         super::tell(&self.masker.mask(&text));
         let question = match phrase {
@@ -290,7 +294,9 @@ impl Operator {
                         answers.insert(field.name.clone(), json);
                         break;
                     }
-                    Err(fault) => super::tell(&self.masker.mask(&format!("{fault}; once more, please"))),
+                    Err(fault) => {
+                        super::tell(&self.masker.mask(&crate::report::neutral(&format!("{fault}; once more, please"))))
+                    }
                 }
             }
         }

@@ -125,7 +125,8 @@ fn step(page: &mut Page, step: &StepView, depth: usize) {
     step.sets.iter().for_each(|text| fact("sets", Some(line(text))));
     step.with.iter().for_each(|text| fact("with", Some(line(text))));
     step.vars.iter().for_each(|text| fact("where", Some(line(text))));
-    fact("environment", Some(list(&step.env)));
+    step.variables.iter().for_each(|text| fact("environment", Some(line(text))));
+    fact("folder", step.cwd.as_ref().map(|text| line(text)));
     fact("files", Some(list(&step.reads)));
     fact("proxy", step.proxy.as_ref().map(|text| line(text)));
     fact("redirects", step.redirects.map(|most| format!("at most {most}, each within the permissions")));
@@ -140,10 +141,12 @@ fn step(page: &mut Page, step: &StepView, depth: usize) {
     );
     fact("secret arguments, since", step.allow_secret_argv.as_ref().map(|text| line(text)));
     fact("failure", step.continue_on_failure.then(|| "lets the run go on".into()));
-    if let Some(script) = &step.script {
-        page.line(below, "script:");
+    let given = step.files.iter().map(|text| ("private file", text));
+    let texts = step.script.iter().map(|text| ("script", text));
+    for (name, text) in texts.chain(step.stdin.iter().map(|text| ("standard input", text))).chain(given) {
+        page.line(below, &format!("{name}:"));
         // Each line with a mark of ours, so that none passes for another part of the page.
-        script.trim_end().split('\n').for_each(|text| page.line(below + 1, &format!("| {}", line(text))));
+        text.trim_end().split('\n').for_each(|text| page.line(below + 1, &format!("| {}", line(text))));
     }
     step.steps.iter().for_each(|step| self::step(page, step, below));
     for (name, steps) in [("on failure", &step.on_failure), ("whether it happened", &step.on_unknown)] {

@@ -114,7 +114,13 @@ pub struct StepView {
     pub reads: Vec<String>,
     pub argv: Vec<String>,
     pub script: Option<String>,
+    /// Names of the variables that a program is given; with what, `variables` says.
     pub env: Vec<String>,
+    /// `name = template`, of what a program is given besides its arguments: many a one runs what it is told there.
+    pub variables: Vec<String>,
+    pub files: Vec<String>,
+    pub stdin: Option<String>,
+    pub cwd: Option<String>,
     pub when: Option<String>,
     pub for_each: Option<String>,
     /// What a person is asked to approve, or to do.

@@ -10,6 +10,7 @@ use crate::action::{ActionError, StandIns};
 use crate::event::Confinement;
 use crate::plan::permissions::Grant;
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// DNS, which turns to TCP where an answer is long.
@@ -72,12 +73,18 @@ pub(super) fn cage(
     let is_real = stand_ins.is_none();
     let named = places::of(grant, is_real).map_err(unsent)?;
     let made = Made::for_what_is_missing(grant, &named, is_real);
+    let unix = !is_real || named.iter().any(|(path, rights)| rights.holds(Rights::WRITE) && is_socket(path));
     let places = system_places(grant, around).chain(own_places(command, around, stand_ins)).chain(of_rules(named));
-    let rules = kernel::rules(places, ports(grant, stand_ins)).map_err(|error| {
+    let rules = kernel::rules(places, ports(grant, stand_ins), unix).map_err(|error| {
         let program = around.file.display();
         unsent(format!("`{program}` could not be confined, so it was not started: {error}"))
     })?;
     Ok(Some(Cage { rules, _made: made }))
+}
+
+/// The kernel asks no rule whether a program may talk to a socket that is there: it talks to none, or to all.
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|about| about.file_type().is_socket())
 }
 
 fn of_rules(named: Places) -> impl Iterator<Item = Place> {

@@ -2,6 +2,8 @@
 //! process enters them. The only file that names `landlock`.
 //! Deliberately knows nothing of permissions, nor of why a place is named.
 
+#[cfg(target_os = "linux")]
+use super::calls::{self, Calls};
 use super::places::Rights;
 use crate::event::Confinement;
 use std::io;
@@ -17,18 +19,30 @@ pub(super) struct Place {
 }
 
 /// Rules that a process can enter, never to leave them again; nor can any that it starts.
-pub(super) struct Rules(OwnedFd);
+pub(super) struct Rules {
+    landlock: OwnedFd,
+    #[cfg(target_os = "linux")]
+    calls: Calls,
+}
 
 /// How a process between fork and exec enters rules; good as long as they live.
 #[derive(Clone, Copy)]
-pub(super) struct Door(RawFd);
+pub(super) struct Door {
+    landlock: RawFd,
+    #[cfg(target_os = "linux")]
+    calls: Calls,
+}
 
 /// What a process is told as that could not enter; no start of a program ends so.
 pub(super) const NOT_ENTERED: i32 = libc::ENOTRECOVERABLE;
 
 impl Rules {
     pub(super) fn door(&self) -> Door {
-        Door(self.0.as_raw_fd())
+        Door {
+            landlock: self.landlock.as_raw_fd(),
+            #[cfg(target_os = "linux")]
+            calls: self.calls,
+        }
     }
 }
 
@@ -54,6 +68,9 @@ mod linux {
         // SAFETY: with these arguments the call only tells a number.
         let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<()>(), 0, 1) };
         match u32::try_from(abi) {
+            Ok(abi) if abi > 0 && !calls::are_to_be_had() => {
+                Confinement::none("this kernel has Landlock, but no filters of system calls (seccomp)")
+            }
             Ok(abi) if abi > 0 => Confinement { files: true, ports: abi >= FIRST_WITH_PORTS, abi, why_not: None },
             _ => {
                 let is_off = io::Error::last_os_error().raw_os_error() == Some(libc::EOPNOTSUPP);
@@ -69,6 +86,7 @@ mod linux {
     pub(in crate::action::exec) fn rules(
         places: impl Iterator<Item = Place>,
         ports: Option<impl IntoIterator<Item = u16>>,
+        unix: bool,
     ) -> io::Result<Rules> {
         let failed = |error: RulesetError| io::Error::other(error.to_string());
         let mut net = AccessNet::from_all(NEWEST);
@@ -88,7 +106,8 @@ mod linux {
             rules = rules.add_rule(NetPort::new(port, AccessNet::ConnectTcp)).map_err(failed)?;
         }
         let descriptor: Option<OwnedFd> = rules.into();
-        descriptor.map(Rules).ok_or_else(|| io::Error::other("the kernel gave none"))
+        let landlock = descriptor.ok_or_else(|| io::Error::other("the kernel gave none"))?;
+        Ok(Rules { landlock, calls: calls::calls(unix) })
     }
 
     fn access(rights: Rights, is_folder: bool) -> BitFlags<AccessFs> {
@@ -150,7 +169,8 @@ mod linux {
                     libc::prctl(libc::PR_CAPBSET_DROP, power, 0, 0, 0);
                 }
                 if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
-                    || libc::syscall(libc::SYS_landlock_restrict_self, self.0, 0) != 0
+                    || libc::syscall(libc::SYS_landlock_restrict_self, self.landlock, 0) != 0
+                    || self.calls.enter().is_err()
                 {
                     return Err(io::Error::from_raw_os_error(NOT_ENTERED));
                 }
@@ -169,7 +189,11 @@ pub(super) fn offered() -> Confinement {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn rules(_: impl Iterator<Item = Place>, _: Option<impl IntoIterator<Item = u16>>) -> io::Result<Rules> {
+pub(super) fn rules(
+    _: impl Iterator<Item = Place>,
+    _: Option<impl IntoIterator<Item = u16>>,
+    _: bool,
+) -> io::Result<Rules> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -82,6 +82,15 @@ pub fn file_of(name: &str, stand_ins: Option<&StandIns>) -> Option<PathBuf> {
     file.canonicalize().ok()
 }
 
+/// The file that a permitted name stands for, of a program that no step runs.
+///
+/// # Errors
+/// Why there is none.
+pub fn program_of(name: &str) -> Result<PathBuf, String> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+    find(name, &path).map_err(|error| error.to_string())
+}
+
 /// The file that a bare name stands for on PATH, or an absolute path itself.
 fn find(name: &str, path: &OsStr) -> Result<PathBuf, ActionError> {
     if name.starts_with('/') {

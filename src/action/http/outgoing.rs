@@ -14,8 +14,7 @@ use reqwest::header::{
 };
 use reqwest::{Client, Method, multipart};
 use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use url::Url;
 use zeroize::Zeroizing;
@@ -255,16 +254,10 @@ fn file_body(path: &Path, grant: &Grant) -> Result<(reqwest::Body, u64), ActionE
     Ok((tokio::fs::File::from_std(file).into(), length))
 }
 
-/// Opens a file that was judged, following no link that was put there since, and waiting for no pipe.
+/// As [`crate::action::open_regular`], with what to tell.
 pub(super) fn open_regular(path: &Path) -> Result<File, ActionError> {
-    let file = File::options()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-        .open(path)
-        .map_err(|error| unsent(format!("`{}` cannot be read: {}", path.display(), error.kind())))?;
-    match file.metadata() {
-        Ok(about) if about.is_file() => Ok(file),
-        Ok(_) => Err(unsent(format!("`{}` is no file", path.display()))),
-        Err(error) => Err(unsent(format!("`{}` cannot be read: {}", path.display(), error.kind()))),
-    }
+    crate::action::open_regular(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidInput => unsent(format!("`{}` is no file", path.display())),
+        kind => unsent(format!("`{}` cannot be read: {kind}", path.display())),
+    })
 }

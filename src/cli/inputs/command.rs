@@ -19,7 +19,11 @@ const LARGEST_HEARD: usize = 64 * 1024;
 pub fn output_of(argv: &[String], masker: &Masker) -> Result<String, String> {
     let (program, rest) = argv.split_first().ok_or("its `command` is empty")?;
     let cannot = |error: io::Error| format!("the command `{program}` cannot be run: {error}");
-    let mut command = Command::new(program);
+    // As of a step, not what happens to lie in the current folder where PATH has a relative entry.
+    let file = crate::action::exec::program_of(program)
+        .map_err(|why| format!("the command `{program}` cannot be run: {why}"))?;
+    let mut command = Command::new(file);
+    command.arg0(program);
     command.env_remove(crate::cli::keys::VARIABLE);
     command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // SAFETY: it makes only calls that are safe between fork and exec.
@@ -92,6 +96,9 @@ impl Printed {
         let mut piece = Zeroizing::new([0; 4096]);
         match read(pipe, piece.as_mut_slice())? {
             0 => self.pipe = None,
+            count if (self.text.len() + count) as u64 > super::sources::LARGEST => {
+                return Err(io::Error::other("it prints more than 1 MiB: no secret is so long"));
+            }
             count => self.text.extend_from_slice(&piece[..count]),
         }
         Ok(())

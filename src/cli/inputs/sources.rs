@@ -9,8 +9,11 @@ use crate::playbook::document::InputType;
 use crate::secret::{Masker, SHORTEST_SECRET};
 use crate::world::World;
 use serde_json::{Map, Value as Json};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
+
+/// Bytes of a secret that a file holds or a program prints: of what is longer not all would be masked.
+pub const LARGEST: u64 = 1 << 20;
 
 pub fn is_optional(input: &Input) -> bool {
     input.default.as_ref().is_some_and(Json::is_null)
@@ -75,7 +78,10 @@ pub fn from_file(
     masker: &Masker,
 ) -> Result<Option<Json>, String> {
     let path = leave.read(path).map_err(|refusal| format!("{}\n    help: {}", refusal.message, refusal.help))?;
-    match std::fs::read_to_string(path) {
+    match read_secret(&path) {
+        Ok(text) if text.len() as u64 > LARGEST => {
+            Err(format!("the file `{shown}` is larger than 1 MiB: no secret is"))
+        }
         Ok(text) => {
             let text = without_newline(text);
             masker.learn(&text);
@@ -84,6 +90,13 @@ pub fn from_file(
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("the file `{shown}` cannot be read: {error}")),
     }
+}
+
+/// At most one byte more than a secret may have.
+fn read_secret(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    crate::action::open_regular(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The values of an inputs file, or what is wrong with it, without what stands in it.

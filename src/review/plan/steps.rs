@@ -189,7 +189,14 @@ fn given_to(exec: &Exec) -> Vec<&Template> {
 fn program(exec: &Exec, view: &mut StepView) {
     view.argv = exec.argv.iter().map(written).collect();
     view.script.clone_from(&exec.script);
+    let settings = |list: &[(String, Template)]| {
+        list.iter().map(|(name, template)| format!("{name} = {}", written(template))).collect()
+    };
     view.env = exec.env.iter().map(|(name, _)| name.clone()).collect();
+    view.variables = settings(&exec.env);
+    view.files = settings(&exec.files);
+    view.stdin = exec.stdin.as_ref().map(written);
+    view.cwd = exec.cwd.as_ref().map(written);
     view.allow_secret_argv.clone_from(&exec.allow_secret_argv);
 }
 

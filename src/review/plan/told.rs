@@ -1,7 +1,7 @@
 //! Owns what is told of each file of a plan once: its permissions, its secrets, what to think about.
 
 use super::{Granted, Rule, SecretView, Warning, line_of};
-use crate::plan::permissions::{NetRule, Permissions};
+use crate::plan::permissions::{NetRule, Permissions, name_covers};
 use crate::plan::{CaptureFrom, Input, Plan, Step, Work};
 use crate::playbook::document::InputType;
 use crate::secret::Target;
@@ -30,6 +30,14 @@ impl Told {
         for input in plan.inputs.iter().filter(|input| input.kind == InputType::Secret) {
             let from = if used_at.is_some() { "given by its caller".to_string() } else { ways(input) };
             self.secret(&input.name, plan, &input.place, format!("input, {from}"), input.to.as_deref());
+            if let (Some(argv), None) = (&input.command, used_at) {
+                let message = format!(
+                    "the command of the input `{}` runs before the first step, unconfined and in your whole environment: {}",
+                    input.name,
+                    argv.join(" ")
+                );
+                self.warn("command-unconfined", message, line_of(&input.place));
+            }
         }
     }
 
@@ -80,15 +88,46 @@ pub(super) fn rules(permissions: &Permissions) -> Vec<Rule> {
     let rule = |kind, text: String, note| Rule { kind, text, note };
     let mut rules: Vec<Rule> = permissions.net.iter().map(|net| rule("net", net.text.clone(), net_note(net))).collect();
     rules.extend(permissions.run.iter().map(|name| rule("run", name.clone(), None)));
-    rules.extend(permissions.env.iter().map(|name| {
-        let note =
-            name.starts_with('*').then(|| "also PATH and LD_PRELOAD, by which a program runs another".to_string());
-        rule("env", name.clone(), note)
-    }));
+    rules.extend(permissions.env.iter().map(|name| rule("env", name.clone(), env_note(name))));
     for (kind, globs) in [("read", &permissions.read), ("write", &permissions.write)] {
         rules.extend(globs.iter().map(|glob| rule(kind, glob.display().to_string(), None)));
     }
     rules
+}
+
+/// Variables by which programs are made to run others, or code that was brought along; there are more.
+const LEADING: &[&str] = &[
+    "PATH",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "LD_LIBRARY_PATH",
+    "GCONV_PATH",
+    "BASH_ENV",
+    "ENV",
+    "PYTHONPATH",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+    "JAVA_TOOL_OPTIONS",
+    "GIT_SSH_COMMAND",
+    "GIT_EXTERNAL_DIFF",
+    "GIT_CONFIG_GLOBAL",
+    "PAGER",
+    "EDITOR",
+    "HOME",
+    "XDG_CONFIG_HOME",
+];
+
+fn env_note(rule: &str) -> Option<String> {
+    let mut leading = LEADING.iter().copied().filter(|name| name_covers(rule, name));
+    let first = leading.next()?;
+    let names = match leading.next() {
+        _ if first == rule => return Some("by which a program is made to run another".into()),
+        Some(second) => format!("{first} and {second}"),
+        None => first.to_string(),
+    };
+    Some(format!("also {names}, by which a program runs another"))
 }
 
 fn net_note(rule: &NetRule) -> Option<String> {
