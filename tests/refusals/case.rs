@@ -255,7 +255,7 @@ impl Case {
                 step["exec"] = json!({
                     "argv": ["bash", "script.sh"], "timeout": "20s", "env": {"TOKEN": "{{ token }}"}
                 });
-                ("exec", json!({"run": ["bash"], "env": ["TOKEN"]}))
+                ("exec", json!({"run": ["bash"], "env": ["TOKEN"], "read": ["script.sh"]}))
             }
         };
         step["capture"] = match self.kind {
