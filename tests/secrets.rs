@@ -920,7 +920,7 @@ fn what_is_too_short_for_a_secret_is_refused_wherever_it_comes_in() {
         r#"
 runbook: 1
 name: test
-permissions: {run: [printf]}
+permissions: {run: [printf], read: [short.txt]}
 inputs:
   enved: {type: secret, env: SHORT}
   printed: {type: secret, command: [printf, ab-12]}
