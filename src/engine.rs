@@ -203,7 +203,7 @@ impl<'a> Engine<'a> {
             let message = self.hands.masker.mask(message).into_owned();
             Halt::Failed(StepKey::default(), place::plain(kind, message))
         };
-        let lock = render::public_text(template, scope, "the lock")
+        let lock = render::public_text(template, scope, &self.hands.births, "the lock")
             .map_err(|error| failed(error.kind(), &format!("`lock` cannot be evaluated: {error}")))?;
         if !self.options.dry_run {
             self.ledger.lock(&lock).await.map_err(|stop| match stop {
@@ -218,7 +218,7 @@ impl<'a> Engine<'a> {
         let mut outputs = Vec::new();
         for (name, setting) in &plan.outputs {
             let fault = match attempt::evaluate(setting, scope) {
-                Ok(value) if !value.is_secret() => {
+                Ok(value) if !self.hands.births.makes_secret(&value) => {
                     outputs.push((name.clone(), value.expose().clone()));
                     continue;
                 }

@@ -29,6 +29,7 @@ fn knowing(request: &Request) -> Answer {
         "key" => json!({SECRET: 1}),
         "number" => json!(PIN.parse::<u64>().unwrap()),
         "later" => json!(LATER),
+        "halves" => json!([SECRET[..9], SECRET[9..], PIN[..5], PIN[5..]]),
         _ => json!(request.json()),
     };
     Answer::json(200, json!({"v": said})).header("x-said", SECRET)
@@ -299,6 +300,68 @@ fn every_way_into_a_request_or_a_program_is_judged() {
         let dry = stage.ran(&steps, &["--dry-run", "--output", "json"]);
         assert_eq!((dry.code, stage.other.requests().len()), (5, 0), "{action}: {}", dry.shown());
         assert!(dry.stdout.contains("may not go to"), "{action}: {}", dry.shown());
+    }
+}
+
+/// What is said back in two fields has no taint, and is the whole secret where they are joined.
+const HALVES: &str = r#"  - id: halves
+    http: {url: "{{ here }}/say/halves"}
+    capture: {x: ".v[0]", y: ".v[1]", p: ".v[2]", q: ".v[3]"}
+"#;
+
+#[test]
+fn two_halves_are_a_secret_wherever_they_are_joined() {
+    let stage = Stage::new();
+    let in_url = |name: &str| format!("the URL has the secret `{name}` in it");
+    for (action, says) in [
+        (r#"http: {url: "{{ there }}/{{ x }}{{ y }}"}"#, in_url("token")),
+        (r#"http: {url: "{{ there }}/%53{{ x[1:9] }}{{ y }}"}"#, in_url("token")),
+        (r#"http: {url: "{{ there }}", query: {a: "{{ x }}{{ y }}"}}"#, in_url("token")),
+        (r#"http: {url: "http://{{ p }}{{ q }}.x.test/"}"#, in_url("pin")),
+        (
+            r#"http: {method: POST, url: "{{ there }}", multipart: {a: {file: test.yaml, filename: "{{ x }}{{ y }}"}}}"#,
+            "`filename` would hold a secret".into(),
+        ),
+        (
+            r#"http: {method: POST, url: "{{ there }}", multipart: {a: {file: test.yaml, content_type: "text/{{ p }}{{ q }}"}}}"#,
+            "`content_type` would hold a secret".into(),
+        ),
+        (r#"exec: {argv: [cat, "{{ x }}{{ y }}"]}"#, "an argument of `cat` is secret".into()),
+        (r#"exec: {argv: [cat], cwd: "{{ x }}{{ y }}"}"#, "a path would hold a secret".into()),
+        (r#"confirm: {message: Go on?, phrase: "{{ x }}{{ y }}"}"#, "the phrase would hold a secret".into()),
+    ] {
+        let kind = if action.starts_with("confirm") { "" } else { "    effect: idempotent\n" };
+        let ran =
+            stage.ran(&format!("{HALVES}  - id: bad\n{kind}    {action}\n"), &["--approve-all", "--output", "json"]);
+        assert_eq!((ran.code, stage.other.requests().len()), (5, 0), "{action}: {}", ran.shown());
+        assert!(ran.stdout.contains(&says), "{action}: {}", ran.shown());
+    }
+    // Apart they are nothing, and where the secret may go it goes joined, too.
+    let fine = r#"  - http: {url: "{{ here }}/{{ x }}", query: {a: "{{ y }}"}}
+  - exec: {argv: [cat], stdin: "{{ x }}{{ y }}"}
+"#;
+    stage.ran(&format!("{HALVES}{fine}"), &[]).exits(0);
+}
+
+#[test]
+fn two_halves_are_a_secret_in_locks_and_outputs() {
+    let stage = Stage::new();
+    let module = "  - id: module\n    use: module.yaml\n    with: {x: \"{{ x }}\", y: \"{{ y }}\"}\n";
+    let halves = format!("vars: {{x: \"{}\", y: \"{}\", here", &SECRET[..9], &SECRET[9..]);
+    for (steps, vars, end, says) in [
+        (HALVES, "vars: {here", "outputs: {a: \"{{ x }}{{ y }}\"}\n", "output `a` would hold a secret"),
+        (&format!("{HALVES}{module}"), "vars: {here", "", "output `a` of `module` would hold a secret"),
+        ("  - wait: 1ms\n", &halves, "lock: \"{{ x }}{{ y }}\"\n", "the lock would hold a secret"),
+    ] {
+        let folder = stage.folder(steps);
+        folder.file(
+            "module.yaml",
+            "runbook: 1\nname: module\ninputs: {x: {type: string}, y: {type: string}}\nsteps:\n  - wait: 1ms\noutputs: {a: \"{{ x }}{{ y }}\"}\n",
+        );
+        folder.file("test.yaml", &format!("{}{end}", folder.read("test.yaml").replace("vars: {here", vars)));
+        let ran = ran(&folder, &["--output", "json"]);
+        assert_eq!(ran.code, 5, "{says}: {}", ran.shown());
+        assert!(ran.stdout.contains(says), "{says}: {}", ran.shown());
     }
 }
 

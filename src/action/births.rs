@@ -47,6 +47,11 @@ impl Births {
         taint
     }
 
+    /// Whether a value may not stand where everybody sees it: by its taint, or by what stands in it.
+    pub fn makes_secret(&self, value: &Value) -> bool {
+        value.is_secret() || !self.taint_in(&text_of(&value.shown())).is_empty()
+    }
+
     /// Grows whenever something was learned: what was searched before has to be searched again.
     pub fn lessons(&self) -> usize {
         self.lock().lessons

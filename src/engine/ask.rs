@@ -2,7 +2,7 @@
 
 use super::attempt::{failure, judged};
 use super::place::{Halt, Place};
-use super::render::public_text;
+use super::render::{RenderError, public_text};
 use super::scope::Scope;
 use super::tries::stopped;
 use crate::event::{Failure, FailureKind, RunEvent};
@@ -19,23 +19,23 @@ pub async fn put(step: &Step, scope: &Scope<'_>, here: &Place<'_>, attempt: u32)
         Work::Confirm { message, phrase } => {
             let phrase = match phrase {
                 None => Ok(None),
-                Some(template) => public_text(template, scope, "the phrase").map(Some),
+                Some(template) => public_text(template, scope, &here.hands().births, "the phrase").map(Some),
             };
             message
                 .render_shown(scope)
-                .map_err(|error| error.to_string())
-                .and_then(|message| Ok((message, phrase.map_err(|error| error.to_string())?)))
+                .map_err(RenderError::from)
+                .and_then(|message| Ok((message, phrase?)))
+                .map_err(|error| (error.kind(), error.to_string()))
         }
         Work::Manual { instructions, .. } => {
-            instructions.render_shown(scope).map(|text| (text, None)).map_err(|error| error.to_string())
+            let text = instructions.render_shown(scope).map(|text| (text, None));
+            text.map_err(|error| (FailureKind::Evaluation, error.to_string()))
         }
-        _ => Err("this step asks nobody".into()),
+        _ => Err((FailureKind::Evaluation, "this step asks nobody".into())),
     };
     let (text, phrase) = match rendered {
         Ok((text, phrase)) => (here.facts.mask(&text), phrase),
-        Err(message) => {
-            return Ok(missed(step, here, FailureKind::Evaluation, message, None));
-        }
+        Err((kind, message)) => return Ok(missed(step, here, kind, message, None)),
     };
     if here.engine.options.dry_run {
         let output = Value::plain(json!({"by": "nobody (dry run)", "at": scope_now(scope), "answers": {}}));

@@ -29,7 +29,7 @@ pub async fn attempt(step: &Step, scope: &Scope<'_>, here: &Here<'_>, cancel: &C
     let clock = Instant::now();
     let performed = match &step.work {
         Work::Http(http) => exchange(http, veil(step), scope, here, cancel).await,
-        Work::Exec(exec) => match render::program(exec, scope, here.folder()) {
+        Work::Exec(exec) => match render::program(exec, scope, &here.hands().births, here.folder()) {
             Err(error) => Err(Trouble::Render(error)),
             Ok(ready) => {
                 let leave = Leave { grant: &here.grant, cancel, veil: Taint::default() };
@@ -66,7 +66,7 @@ async fn exchange(
     cancel: &Cancel,
 ) -> Result<Value, Trouble> {
     let leave = Leave { grant: &here.grant, cancel, veil };
-    let request = render::http(written, scope, here.folder()).map_err(Trouble::Render)?;
+    let request = render::http(written, scope, &here.hands().births, here.folder()).map_err(Trouble::Render)?;
     here.facts().learn_sent(request.values());
     match &written.paginate {
         None => http::perform(here.hands(), &request, &leave).await.map_err(Trouble::Action),

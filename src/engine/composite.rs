@@ -114,7 +114,7 @@ pub async fn run_module(
     let mut outputs = Vec::new();
     for (name, setting) in &plan.outputs {
         match evaluate(setting, &inner) {
-            Ok(value) if value.is_secret() => {
+            Ok(value) if here.hands().births.makes_secret(&value) => {
                 let message = format!("output `{name}` of `{}` would hold a secret", plan.name);
                 let failure = failure(FailureKind::Refused, message, step, here);
                 return Ok(Attempted::Failed(Missed::unsent(failure)));

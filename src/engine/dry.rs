@@ -19,21 +19,25 @@ enum Trouble {
 /// be told there, is refused here too.
 pub fn rehearse(step: &Step, scope: &Scope<'_>, here: &Place<'_>) -> Attempted {
     let rendered = match &step.work {
-        Work::Http(http) => render::http(http, scope, here.folder()).map_err(Trouble::Render).and_then(|request| {
-            let leave = Leave { grant: &here.grant, cancel: &here.cancel, veil: super::attempt::veil(step) };
-            http::judge(here.hands(), &request, &leave).map_err(Trouble::Action)?;
-            Ok(format!("would send {} {}", request.method, text_of(&request.url.shown())))
-        }),
-        Work::Exec(exec) => render::program(exec, scope, here.folder()).map_err(Trouble::Render).and_then(|ready| {
-            exec::judge(here.hands(), &ready.command, &here.grant).map_err(Trouble::Action)?;
-            Ok(match &exec.script {
-                Some(_) => "would run its script".to_string(),
-                None => {
-                    let argv: Vec<String> = ready.command.argv.iter().map(|word| text_of(&word.shown())).collect();
-                    format!("would run {}", argv.join(" "))
-                }
-            })
-        }),
+        Work::Http(http) => render::http(http, scope, &here.hands().births, here.folder())
+            .map_err(Trouble::Render)
+            .and_then(|request| {
+                let leave = Leave { grant: &here.grant, cancel: &here.cancel, veil: super::attempt::veil(step) };
+                http::judge(here.hands(), &request, &leave).map_err(Trouble::Action)?;
+                Ok(format!("would send {} {}", request.method, text_of(&request.url.shown())))
+            }),
+        Work::Exec(exec) => render::program(exec, scope, &here.hands().births, here.folder())
+            .map_err(Trouble::Render)
+            .and_then(|ready| {
+                exec::judge(here.hands(), &ready.command, &here.grant).map_err(Trouble::Action)?;
+                Ok(match &exec.script {
+                    Some(_) => "would run its script".to_string(),
+                    None => {
+                        let argv: Vec<String> = ready.command.argv.iter().map(|word| text_of(&word.shown())).collect();
+                        format!("would run {}", argv.join(" "))
+                    }
+                })
+            }),
         _ => Ok("would do it".into()),
     };
     here.engine.unborn(step);

@@ -2,7 +2,7 @@
 //! Deliberately sends nothing; what may not be sent is judged where it is sent.
 
 use super::scope::With;
-use crate::action::{TemporaryFolder, exec, http};
+use crate::action::{Births, TemporaryFolder, exec, http};
 use crate::event::FailureKind;
 use crate::plan::{self, duration};
 use crate::template::{Template, TemplateError};
@@ -33,7 +33,12 @@ impl RenderError {
     }
 }
 
-pub fn http(written: &plan::Http, names: &dyn Names, folder: &Path) -> Result<http::Request, RenderError> {
+pub fn http(
+    written: &plan::Http,
+    names: &dyn Names,
+    births: &Births,
+    folder: &Path,
+) -> Result<http::Request, RenderError> {
     let get_like = matches!(written.method.as_str(), "GET" | "HEAD");
     Ok(http::Request {
         method: written.method.clone(),
@@ -47,22 +52,22 @@ pub fn http(written: &plan::Http, names: &dyn Names, folder: &Path) -> Result<ht
                 Some(http::Auth::Basic { user: user.render_text(names)?, password: password.render_text(names)? })
             }
         },
-        body: body(&written.body, names, folder)?,
-        timeout: optional_duration(written.timeout.as_ref(), names)?,
-        connect_timeout: optional_duration(written.connect_timeout.as_ref(), names)?,
+        body: body(&written.body, names, births, folder)?,
+        timeout: optional_duration(written.timeout.as_ref(), names, births)?,
+        connect_timeout: optional_duration(written.connect_timeout.as_ref(), names, births)?,
         redirects: written.redirects.unwrap_or(if get_like { 10 } else { 0 }),
         tls: match &written.tls {
             None => None,
             Some(tls) => Some(http::Tls {
-                ca: optional_path(tls.ca.as_ref(), names, folder)?,
-                client_cert: optional_path(tls.client_cert.as_ref(), names, folder)?,
-                client_key: optional_path(tls.client_key.as_ref(), names, folder)?,
+                ca: optional_path(tls.ca.as_ref(), names, births, folder)?,
+                client_cert: optional_path(tls.client_cert.as_ref(), names, births, folder)?,
+                client_key: optional_path(tls.client_key.as_ref(), names, births, folder)?,
                 min_version: tls.min_version.clone(),
             }),
         },
         proxy: match &written.proxy {
             None => None,
-            Some(template) => Some(public_text(template, names, "`proxy`")?).filter(|text| !text.is_empty()),
+            Some(template) => Some(public_text(template, names, births, "`proxy`")?).filter(|text| !text.is_empty()),
         },
         cookies: written.cookies.clone(),
         max_body: written.max_body,
@@ -70,13 +75,13 @@ pub fn http(written: &plan::Http, names: &dyn Names, folder: &Path) -> Result<ht
     })
 }
 
-fn body(written: &plan::Body, names: &dyn Names, folder: &Path) -> Result<http::Body, RenderError> {
+fn body(written: &plan::Body, names: &dyn Names, births: &Births, folder: &Path) -> Result<http::Body, RenderError> {
     Ok(match written {
         plan::Body::None => http::Body::None,
         plan::Body::Json(template) => http::Body::Json(template.render(names)?),
         plan::Body::Form(fields) => http::Body::Form(one_each(named(fields, names)?)),
         plan::Body::Text(template) => http::Body::Text(template.render_text(names)?),
-        plan::Body::File(template) => http::Body::File(path(template, names, folder)?),
+        plan::Body::File(template) => http::Body::File(path(template, names, births, folder)?),
         plan::Body::Multipart(parts) => {
             let mut rendered = Vec::new();
             for (name, part) in parts {
@@ -85,10 +90,10 @@ fn body(written: &plan::Body, names: &dyn Names, folder: &Path) -> Result<http::
                     plan::PartSource::File { path: file, filename, content_type } => {
                         let text = |template: &Option<Template>, what: &str| match template {
                             None => Ok(None),
-                            Some(template) => public_text(template, names, what).map(Some),
+                            Some(template) => public_text(template, names, births, what).map(Some),
                         };
                         http::PartSource::File {
-                            path: path(file, names, folder)?,
+                            path: path(file, names, births, folder)?,
                             filename: text(filename, "`filename`")?,
                             content_type: text(content_type, "`content_type`")?,
                         }
@@ -108,7 +113,12 @@ pub struct ReadyProgram {
     _folder: Option<TemporaryFolder>,
 }
 
-pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result<ReadyProgram, RenderError> {
+pub fn program(
+    written: &plan::Exec,
+    names: &dyn Names,
+    births: &Births,
+    folder: &Path,
+) -> Result<ReadyProgram, RenderError> {
     let mut private = None;
     let mut also_given = Vec::new();
     let mut paths = Vec::new();
@@ -146,7 +156,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
     };
     let cwd = match &written.cwd {
         None => folder.to_path_buf(),
-        Some(template) => path(template, &names, folder)?,
+        Some(template) => path(template, &names, births, folder)?,
     };
     let command = exec::Command {
         argv,
@@ -160,7 +170,7 @@ pub fn program(written: &plan::Exec, names: &dyn Names, folder: &Path) -> Result
         files: private.as_ref().map(|made| made.path().to_path_buf()),
         also_given,
         cwd,
-        timeout: optional_duration(written.timeout.as_ref(), &names)?,
+        timeout: optional_duration(written.timeout.as_ref(), &names, births)?,
         max_output: written.max_output,
     };
     Ok(ReadyProgram { command, _folder: private })
@@ -193,29 +203,38 @@ fn one_each(fields: Vec<(String, Value)>) -> Vec<(String, Value)> {
     all
 }
 
-pub fn duration_of(template: &Template, names: &dyn Names) -> Result<Duration, RenderError> {
-    duration::parse(&public_text(template, names, "a duration")?).map_err(RenderError::Value)
+pub fn duration_of(template: &Template, names: &dyn Names, births: &Births) -> Result<Duration, RenderError> {
+    duration::parse(&public_text(template, names, births, "a duration")?).map_err(RenderError::Value)
 }
 
-fn optional_duration(template: Option<&Template>, names: &dyn Names) -> Result<Option<Duration>, RenderError> {
-    template.map(|template| duration_of(template, names)).transpose()
+fn optional_duration(
+    template: Option<&Template>,
+    names: &dyn Names,
+    births: &Births,
+) -> Result<Option<Duration>, RenderError> {
+    template.map(|template| duration_of(template, names, births)).transpose()
 }
 
 fn optional_path(
     template: Option<&Template>,
     names: &dyn Names,
+    births: &Births,
     folder: &Path,
 ) -> Result<Option<PathBuf>, RenderError> {
-    template.map(|template| path(template, names, folder)).transpose()
+    template.map(|template| path(template, names, births, folder)).transpose()
 }
 
-fn path(template: &Template, names: &dyn Names, folder: &Path) -> Result<PathBuf, RenderError> {
-    Ok(folder.join(public_text(template, names, "a path")?))
+fn path(template: &Template, names: &dyn Names, births: &Births, folder: &Path) -> Result<PathBuf, RenderError> {
+    Ok(folder.join(public_text(template, names, births, "a path")?))
 }
 
-pub fn public_text(template: &Template, names: &dyn Names, what: &str) -> Result<String, RenderError> {
+/// The text of what stands where everybody sees it.
+///
+/// # Errors
+/// What cannot be rendered, and what has a secret in it.
+pub fn public_text(template: &Template, names: &dyn Names, births: &Births, what: &str) -> Result<String, RenderError> {
     let value = template.render_text(names)?;
-    if value.is_secret() {
+    if births.makes_secret(&value) {
         return Err(RenderError::Secret(what.into()));
     }
     Ok(value.expose_text())

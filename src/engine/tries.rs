@@ -200,7 +200,7 @@ async fn perform(step: &Step, scope: &Scope<'_>, here: &Place<'_>, number: u32) 
             }
         }
         Work::Confirm { .. } | Work::Manual { .. } => ask::put(step, scope, here, number).await?,
-        Work::Wait(template) => match render::duration_of(template, scope) {
+        Work::Wait(template) => match render::duration_of(template, scope, &here.hands().births) {
             Ok(delay) => {
                 here.engine.pause(&here.key, delay, &here.cancel).await?;
                 let output = Value::plain(serde_json::json!({"duration_ms": delay.as_millis() as u64}));

@@ -97,9 +97,7 @@ fn judge_hop<'a>(
     grant: &Grant,
     jar: Option<&Jar>,
 ) -> Result<(bool, Cargo<'a>, Option<HeaderValue>), ActionError> {
-    if let Some(from) = &hop.came_from {
-        judge_location(hands, from, &hop.url)?;
-    }
+    judge_url(hands, request, hop)?;
     let private = grant.net(&hop.method, &hop.url).map_err(|refusal| refused(refusal, hop.came_from.as_ref()))?;
     let cargo = outgoing::cargo(request, hop);
     let mut taints: Vec<(String, Taint)> =
@@ -124,14 +122,51 @@ fn judge_hop<'a>(
     Ok((private, cargo, cookies))
 }
 
-/// A server that was given a secret could have us carry it on, in the URL that it points at.
-fn judge_location(hands: &Hands, from: &Url, target: &Url) -> Result<(), ActionError> {
-    match hands.births.taint_in(target.as_str()).origins().next() {
-        None => Ok(()),
-        Some(origin) => Err(ActionError::Refused {
+/// A server that was given a secret could have us carry it on: in the URL that it points at, or in one that is put
+/// together of what it said. Before a name is looked up, since that tells the name.
+fn judge_url(hands: &Hands, request: &Request, hop: &Hop) -> Result<(), ActionError> {
+    let url = hop.url.as_str();
+    let mut all = hands.births.taint_in(url);
+    all.add(&hands.births.taint_in(&decoded(url)));
+    if hop.came_from.is_none() {
+        // A host is written in lower case when it is sent, and other words are changed too.
+        all.add(&hands.births.taint_in(&request.url.expose_text()));
+    }
+    let Some(origin) = all.origins().next() else { return Ok(()) };
+    Err(match &hop.came_from {
+        None => kept_in_logs(format!("the URL has the secret `{}` in it", origin.name)),
+        Some(from) => ActionError::Refused {
             message: format!("{} redirected to a URL that has the secret `{}` in it", redirect::shown(from), origin.name),
             help: Some("URLs are kept in the logs of every server and proxy on the way: `redirects: 0` takes the answer as it is".into()),
-        }),
+        },
+    })
+}
+
+/// What the percent signs of a URL stand for; one that stands for nothing stays.
+fn decoded(url: &str) -> String {
+    let mut rest = url.as_bytes();
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.filter(|two| *first == b'%' && two.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match byte.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn kept_in_logs(what: String) -> ActionError {
+    ActionError::Refused {
+        message: format!("{what}, and URLs are kept in the logs of every server and proxy on the way"),
+        help: Some("send it in a header, by `auth` or in the body".into()),
     }
 }
 
@@ -178,15 +213,11 @@ fn stand_in(hosts: &std::collections::HashMap<String, Url>, url: &Url) -> Option
 
 /// Reads the URL of a request: no secrets, no credentials, no fragment, no dot at the host's end.
 pub(super) fn first_url(request: &Request) -> Result<Url, ActionError> {
-    let secret = |what: String| ActionError::Refused {
-        message: format!("{what} is secret, and URLs are kept in the logs of every server and proxy on the way"),
-        help: Some("send it in a header, by `auth` or in the body".into()),
-    };
     if request.url.is_secret() {
-        return Err(secret("the URL".into()));
+        return Err(kept_in_logs("the URL is secret".into()));
     }
     if let Some((name, _)) = request.query.iter().find(|(_, value)| value.is_secret()) {
-        return Err(secret(format!("the query's `{name}`")));
+        return Err(kept_in_logs(format!("the query's `{name}` is secret")));
     }
     let text = request.url.expose_text();
     let mut url = Url::parse(text.trim()).map_err(|error| {
