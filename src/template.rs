@@ -10,6 +10,7 @@ mod convert;
 mod engine;
 mod expression;
 mod filters;
+mod grow;
 mod lex;
 mod tell;
 #[cfg(test)]

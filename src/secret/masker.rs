@@ -70,22 +70,30 @@ impl Masker {
 
     /// The text with three stars for every run of bytes that belong to secrets.
     pub fn mask<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let covers = self.covers(text.as_bytes());
-        if covers.runs().is_empty() {
-            return Cow::Borrowed(text);
+        starred(text, &covers_of(self.search().as_deref(), text.as_bytes()))
+    }
+
+    /// The same, but `None` where someone is about to teach it, or fell over that: for one who may be that someone.
+    pub fn mask_at_once(&self, text: &str) -> Option<String> {
+        let search = {
+            let known = self.0.try_read().ok()?;
+            known.waiting.is_empty().then(|| known.search.clone())
+        };
+        let search = match search {
+            Some(search) => search,
+            None => self.0.try_write().ok()?.search(),
+        };
+        Some(starred(text, &covers_of(search.as_deref(), text.as_bytes())).into_owned())
+    }
+
+    /// Keeps everyone from it.
+    #[cfg(test)]
+    pub fn hold(&self) -> impl Drop {
+        struct Held<'m>(#[allow(dead_code)] std::sync::RwLockWriteGuard<'m, Known>);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {}
         }
-        let mut out = Vec::with_capacity(text.len());
-        let mut at = 0;
-        for (start, end) in covers.runs() {
-            out.extend_from_slice(&text.as_bytes()[at..*start]);
-            out.extend_from_slice(STARS);
-            at = *end;
-        }
-        out.extend_from_slice(&text.as_bytes()[at..]);
-        // Forms begin and end where characters do.
-        Cow::Owned(
-            String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-        )
+        Held(self.write())
     }
 
     /// Whether anything is to be hidden.
@@ -111,14 +119,7 @@ impl Masker {
     /// `None` where nothing is to be hidden.
     pub(super) fn search(&self) -> Option<Arc<Search>> {
         let ready = self.read(|known| known.waiting.is_empty().then(|| known.search.clone()));
-        ready.unwrap_or_else(|| {
-            let mut known = self.write();
-            let waiting = std::mem::take(&mut known.waiting);
-            if !waiting.is_empty() {
-                known.search = Some(Arc::new(known.search.as_deref().cloned().unwrap_or_default().with(waiting)));
-            }
-            known.search.clone()
-        })
+        ready.unwrap_or_else(|| self.write().search())
     }
 
     #[cfg(test)]
@@ -127,11 +128,7 @@ impl Masker {
     }
 
     fn covers(&self, text: &[u8]) -> Covers {
-        let mut covers = Covers::default();
-        if let Some(search) = self.search() {
-            let _ = search.read(&mut search.begin(), text, 0, &mut |start, end| covers.add(start, end));
-        }
-        covers
+        covers_of(self.search().as_deref(), text)
     }
 
     /// Whether all of a derived text that is secret would be hidden.
@@ -159,7 +156,41 @@ impl fmt::Debug for Masker {
     }
 }
 
+/// The text with stars over all that is covered.
+fn starred<'t>(text: &'t str, covers: &Covers) -> Cow<'t, str> {
+    if covers.runs().is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut at = 0;
+    for (start, end) in covers.runs() {
+        out.extend_from_slice(&text.as_bytes()[at..*start]);
+        out.extend_from_slice(STARS);
+        at = *end;
+    }
+    out.extend_from_slice(&text.as_bytes()[at..]);
+    // Forms begin and end where characters do.
+    Cow::Owned(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+fn covers_of(search: Option<&Search>, text: &[u8]) -> Covers {
+    let mut covers = Covers::default();
+    if let Some(search) = search {
+        let _ = search.read(&mut search.begin(), text, 0, &mut |start, end| covers.add(start, end));
+    }
+    covers
+}
+
 impl Known {
+    /// With all that was waiting.
+    fn search(&mut self) -> Option<Arc<Search>> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if !waiting.is_empty() {
+            self.search = Some(Arc::new(self.search.as_deref().cloned().unwrap_or_default().with(waiting)));
+        }
+        self.search.clone()
+    }
+
     fn add(&mut self, text: &str, forms: Forms) {
         if self.texts.insert(Text::new(text)) {
             self.waiting.add(forms);

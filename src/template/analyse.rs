@@ -81,8 +81,8 @@ pub struct Analysis {
     pub faults: Vec<Fault>,
     /// Names with an `is defined` or `is undefined` somewhere in the text.
     pub tested: Vec<String>,
-    /// Byte ranges that hold an expression inside `{{ }}`.
-    pub prints: Vec<Range<usize>>,
+    /// Byte ranges that hold an expression inside `{{ }}`, and whether what it makes is counted.
+    pub prints: Vec<(Range<usize>, bool)>,
 }
 
 impl Analysis {

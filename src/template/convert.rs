@@ -1,4 +1,4 @@
-//! Owns the way of values into Tera and back, and their text.
+//! Owns the way of values into Tera and back, and their size.
 //! Deliberately knows nothing of templates.
 
 use super::analyse::Need;
@@ -83,31 +83,42 @@ pub fn key_text(key: &Key) -> String {
     }
 }
 
-/// Its text: a string itself, anything else as compact JSON, as everywhere in the program (`value::text_of`).
-pub fn text(value: &Value) -> Result<String, String> {
-    match value.as_str() {
-        Some(text) => Ok(text.into()),
-        None => into_json(value).map(|json| json.to_string()),
+/// Why a value has no size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    Large,
+    Deep,
+}
+
+impl Over {
+    pub fn told(self, what: &str, limit: usize) -> String {
+        match self {
+            Over::Large => format!("{what} grows larger than {} MiB", limit >> 20),
+            Over::Deep => format!("{what} is nested deeper than {DEEPEST} levels"),
+        }
     }
 }
 
-/// About how many bytes it holds, counted until `limit`; `None` above it, or where it is nested too deep.
-pub fn size(value: &Value, limit: usize) -> Option<usize> {
-    fn count(value: &Value, depth: usize, left: &mut usize) -> Option<()> {
-        let own = value.as_str().map_or(0, str::len) + 16;
-        *left = left.checked_sub(own)?;
+/// About how many bytes it holds, counted until `limit`. What is there several times counts as often: so it would as text.
+pub fn size(value: &Value, limit: usize) -> Result<usize, Over> {
+    fn count(value: &Value, depth: usize, left: &mut usize) -> Result<(), Over> {
+        let own = value.as_str().map_or(0, str::len) + 8;
+        *left = left.checked_sub(own).ok_or(Over::Large)?;
         if depth > DEEPEST {
-            return None;
+            return Err(Over::Deep);
         }
         if let Some(items) = value.as_array() {
             items.iter().try_for_each(|item| count(item, depth + 1, left))
         } else if let Some(map) = value.as_map() {
-            map.values().try_for_each(|item| count(item, depth + 1, left))
+            map.iter().try_for_each(|(key, item)| {
+                *left = left.checked_sub(key.as_str().map_or(0, str::len)).ok_or(Over::Large)?;
+                count(item, depth + 1, left)
+            })
         } else {
-            Some(())
+            Ok(())
         }
     }
     let mut left = limit;
     count(value, 0, &mut left)?;
-    Some(limit - left)
+    Ok(limit - left)
 }

@@ -5,13 +5,13 @@
 use super::analyse::{Analysis, Edit, Fault, Need};
 use super::convert;
 use super::filters;
+use super::grow::{self, Bounded};
 use super::lex::{Kind, Token, tokens};
 use super::tell::{clamp, first_line, plain, report};
 use super::walk::{Known, analyse};
 use crate::value::Value;
 use serde_json::Value as Json;
 use std::collections::HashMap;
-use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tera::{Context, Tera};
@@ -122,9 +122,14 @@ impl Compiled {
         }
         let single = form == Form::Expression || is_single(&whole, &tokens);
         let mut edits = std::mem::take(&mut analysis.edits);
-        for print in &analysis.prints {
+        for (print, counted) in &analysis.prints {
             edits.push(Edit { at: print.start, text: "(" });
-            edits.push(Edit { at: print.end, text: if single { ")|__take" } else { ")|__text" } });
+            let text = match (single, counted) {
+                (true, _) => ")|__take",
+                (false, true) => ")|__text|__done",
+                (false, false) => ")|__text",
+            };
+            edits.push(Edit { at: print.end, text });
         }
         edits.sort_by_key(|edit| edit.at);
         let reads = analysis.reads();
@@ -183,7 +188,7 @@ impl Compiled {
                 context.insert_value(name.clone(), convert::into_tera(value.expose(), need));
             }
         }
-        let mut out = Bounded::default();
+        let mut out = Bounded { bytes: Vec::new(), most: LONGEST_RESULT };
         let (result, run) = filters::run(|| tera.render_to(NAME, &context, &mut out));
         if let Err(error) = result {
             let json = |name: &str| lookup(name).map(Value::expose);
@@ -195,10 +200,18 @@ impl Compiled {
         let whole = || Fault { span: 0..self.text.len(), message: String::new(), help: None };
         if self.single {
             let value = run.taken.ok_or_else(|| Fault { message: "it gives no value".into(), ..whole() })?;
+            grow::is_little_more(&value, || self.size_of_reads(&lookup))
+                .map_err(|message| Fault { message, ..whole() })?;
             convert::into_json(&value).map_err(|message| Fault { message, ..whole() })
         } else {
             String::from_utf8(out.bytes).map(Json::String).map_err(|_| Fault { message: "not UTF-8".into(), ..whole() })
         }
+    }
+
+    fn size_of_reads<'v>(&self, lookup: impl Fn(&str) -> Option<&'v Value>) -> usize {
+        let values = self.reads.iter().zip(&self.needs).filter_map(|((name, ..), need)| Some((lookup(name)?, need)));
+        let sizes = values.map(|(value, need)| convert::size(&convert::into_tera(value.expose(), need), usize::MAX));
+        sizes.filter_map(Result::ok).fold(0, usize::saturating_add)
     }
 }
 
@@ -291,23 +304,4 @@ fn apply(text: &str, edits: &[Edit]) -> String {
     }
     out.push_str(&text[done..]);
     out
-}
-
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + bytes.len() > LONGEST_RESULT {
-            return Err(io::Error::other("too large"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -6,17 +6,24 @@ use super::lex::Kind;
 use super::walk::{LITERALS, Walk};
 use std::ops::Range;
 
+/// Tera's own filters that make several letters of one.
+const SWELLING: [&str; 4] = ["escape", "escape_html", "escape_xml", "newlines_to_br"];
+
 impl<'a> Walk<'a> {
     /// Operands with operators between them. Without `ternary`, an `if` after it belongs to someone else.
     pub(super) fn expression(&mut self, ternary: bool) -> Option<()> {
         let mut before = "";
         loop {
+            let (start, literal) = (self.at, matches!(self.peek()?.0, Kind::Str | Kind::Number));
             self.operand(before)?;
             loop {
                 if self.eat("|") {
                     self.filter()?;
                 } else if self.sign("[") {
-                    self.subscript()?;
+                    let sliced = self.subscript()?.is_none();
+                    if sliced {
+                        self.made();
+                    }
                 } else if self.word("is") {
                     self.at += 1;
                     if self.word("not") {
@@ -29,6 +36,10 @@ impl<'a> Walk<'a> {
                 } else {
                     break;
                 }
+            }
+            // Nothing binds as closely that gives more than a number: its operands stand right beside it.
+            if (before == "~" || self.sign("~")) && !(literal && self.at == start + 1) {
+                self.count();
             }
             match self.peek() {
                 Some((Kind::Name, word @ ("and" | "or" | "in"))) => {
@@ -59,10 +70,16 @@ impl<'a> Walk<'a> {
     }
 
     fn filter(&mut self) -> Option<()> {
+        let before = self.end() - 1;
         let (name, span) = self.name()?;
         let known = self.known.filters;
         self.known_name("filter", name, span, known);
-        self.arguments()
+        if SWELLING.contains(&name) {
+            self.edit(before, "|__small");
+        }
+        self.arguments()?;
+        self.made();
+        Some(())
     }
 
     fn known_name(&mut self, what: &str, name: &str, span: Range<usize>, known: &[&str]) {
@@ -118,7 +135,9 @@ impl<'a> Walk<'a> {
                 if self.sign("(") {
                     let known = self.known.functions;
                     self.known_name("function", name, span, known);
-                    return self.arguments();
+                    self.arguments()?;
+                    self.made();
+                    return Some(());
                 }
                 if LITERALS.contains(&name) {
                     return Some(());
@@ -144,12 +163,15 @@ impl<'a> Walk<'a> {
         self.out.paths.push(Path { root: name.into(), root_span, span, segments: Vec::new(), bound, guarded: false });
         let mut optional = false;
         let mut first_optional = false;
+        let mut sliced = false;
         loop {
             let question = self.sign("?.") || self.sign("?[");
             let key = if self.eat(".") || self.eat("?.") {
                 Key::Name(self.name()?.0.into())
             } else if self.sign("[") || self.sign("?[") {
-                self.subscript()?
+                let key = self.subscript()?;
+                sliced |= key.is_none();
+                key.unwrap_or(Key::Computed)
             } else {
                 break;
             };
@@ -178,23 +200,29 @@ impl<'a> Walk<'a> {
         if !way_out && !optional {
             self.edit(self.end(), "|__def");
         }
+        if sliced {
+            self.made();
+        }
         Some(())
     }
 
-    /// `[key]` or `[from:to:step]`, or the same behind a question mark.
-    fn subscript(&mut self) -> Option<Key> {
+    /// `[key]`, or the same behind a question mark; without a key where it is `[from:to:step]`.
+    fn subscript(&mut self) -> Option<Option<Key>> {
         self.at += 1;
         let key = match (self.peek()?, self.peek_at(1)?) {
             ((Kind::Str, text), (Kind::Sign, "]")) if !text.contains('\\') => Key::Name(text[1..text.len() - 1].into()),
             ((Kind::Number, digits), (Kind::Sign, "]")) => digits.parse().map_or(Key::Computed, Key::Index),
             _ => Key::Computed,
         };
+        let mut sliced = false;
         while !self.eat("]") {
-            if !self.eat(":") {
+            if self.eat(":") {
+                sliced = true;
+            } else {
                 self.expression(true)?;
             }
         }
-        Some(key)
+        Some((!sliced).then_some(key))
     }
 
     /// A list, or a comprehension: `[x.name for x in xs if x.on]`.

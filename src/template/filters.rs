@@ -1,17 +1,17 @@
 //! Owns the filters beyond Tera's own, and the hidden ones that make a playbook's templates stricter than Tera is.
 //! Deliberately knows nothing of names or places.
 
-use super::convert;
-use super::engine::LONGEST_RESULT;
+use super::convert::{self, Over};
+use super::grow::{self, small_enough};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use std::cell::RefCell;
 use tera::{ArgFromValue, Error, Kwargs, State, Tera, TeraResult, Value};
 
 /// Turns of all loops of one rendering. A template is a text with holes, not a program.
-const MOST_TURNS: usize = 1_000_000;
+pub const MOST_TURNS: usize = 1_000_000;
 /// Bytes that one rendering may keep in variables and lists.
-const MOST_KEPT: usize = 64 << 20;
+pub const MOST_KEPT: usize = 64 << 20;
 
 /// Why a hidden filter stopped a rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum Stop {
 pub struct Run {
     turns: usize,
     kept: usize,
+    /// Bytes that the expression at hand has made.
+    made: usize,
     /// What the single expression came to.
     pub taken: Option<Value>,
     pub stopped: Option<Stop>,
@@ -111,6 +113,7 @@ pub const TESTS: [&str; 17] = [
 pub const FUNCTIONS: [&str; 2] = ["range", "throw"];
 
 pub fn register(tera: &mut Tera) {
+    grow::register(tera);
     tera.register_filter("b64encode", |value: &Value, options: Kwargs, _: &State| -> TeraResult<String> {
         let text = plain_text(value)?;
         let url = options.get::<bool>("url")?.unwrap_or(false);
@@ -122,22 +125,11 @@ pub fn register(tera: &mut Tera) {
     });
     tera.register_filter("json", |value: &Value, options: Kwargs, _: &State| -> TeraResult<String> {
         defined(value)?;
-        let json = convert::into_json(value).map_err(Error::message)?;
-        small_enough(json.as_str().map_or(0, str::len))?;
-        match options.get::<bool>("pretty")? {
-            Some(true) => serde_json::to_string_pretty(&json).map_err(|error| Error::message(error.to_string())),
-            _ => Ok(json.to_string()),
-        }
+        small_enough(value.as_str().map_or(0, str::len))?;
+        grow::json(value, options.get::<bool>("pretty")?.unwrap_or(false), MOST_KEPT)
     });
     tera.register_filter("urlencode", |value: &Value, _: Kwargs, _: &State| -> TeraResult<String> {
         Ok(percent_encode(&plain_text(value)?))
-    });
-    // Tera's own makes what it is told to, be it terabytes.
-    tera.register_filter("replace", |value: &str, options: Kwargs, _: &State| -> TeraResult<String> {
-        let (from, to) = (options.must_get::<&str>("from")?, options.must_get::<&str>("to")?);
-        let more = value.matches(from).count().saturating_mul(to.len());
-        small_enough(value.len().saturating_add(more))?;
-        Ok(value.replace(from, to))
     });
     tera.register_filter("str", |value: &Value, _: Kwargs, _: &State| plain_text(value));
     tera.register_filter("__def", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
@@ -160,13 +152,26 @@ pub fn register(tera: &mut Tera) {
     tera.register_filter("__keep", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
         defined(value)?;
         let within = RUN.with_borrow_mut(|run| {
-            let size = convert::size(value, MOST_KEPT.saturating_sub(run.kept))?;
-            run.kept += size;
-            Some(())
+            run.kept += convert::size(value, MOST_KEPT.saturating_sub(run.kept))?;
+            Ok(())
         });
         within
             .map(|()| value.clone())
-            .ok_or_else(|| Error::message("the values that it keeps grow too large or too deep"))
+            .map_err(|_: Over| Error::message("the values that it keeps grow too large or too deep"))
+    });
+    // What an expression makes on its way is given back only when all of it is computed.
+    tera.register_filter("__made", |value: &Value, _: Kwargs, _: &State| made(value));
+    tera.register_filter("__part", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
+        defined(value)?;
+        made(value)
+    });
+    tera.register_filter("__done", |value: &Value, _: Kwargs, _: &State| -> Value {
+        RUN.with_borrow_mut(|run| run.made = 0);
+        value.clone()
+    });
+    tera.register_filter("__small", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
+        small_enough(value.as_str().map_or(0, str::len))?;
+        Ok(value.clone())
     });
     tera.register_filter("__text", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
         defined(value)?;
@@ -176,7 +181,7 @@ pub fn register(tera: &mut Tera) {
         if value.is_string() {
             return Ok(value.clone());
         }
-        convert::text(value).map(Value::from).map_err(Error::message)
+        grow::text(value).map(Value::from)
     });
     tera.register_filter("__take", |value: &Value, _: Kwargs, _: &State| -> TeraResult<Value> {
         defined(value)?;
@@ -195,22 +200,20 @@ fn defined(value: &Value) -> TeraResult<()> {
     if value.is_undefined() { Err(stop(Stop::Undefined)) } else { Ok(()) }
 }
 
+fn made(value: &Value) -> TeraResult<Value> {
+    let within = RUN.with_borrow_mut(|run| {
+        run.made += convert::size(value, MOST_KEPT.saturating_sub(run.made))?;
+        Ok(())
+    });
+    within.map(|()| value.clone()).map_err(|over: Over| Error::message(over.told("what it puts together", MOST_KEPT)))
+}
+
 fn plain_text(value: &Value) -> TeraResult<String> {
     defined(value)?;
     if value.is_none() {
         return Err(stop(Stop::Null));
     }
-    let text = convert::text(value).map_err(Error::message)?;
-    small_enough(text.len())?;
-    Ok(text)
-}
-
-/// Filters that make texts longer can be chained: each is given at most what a rendering may come to.
-fn small_enough(length: usize) -> TeraResult<()> {
-    if length <= LONGEST_RESULT {
-        return Ok(());
-    }
-    Err(Error::message(format!("the text grows larger than {} MiB", LONGEST_RESULT >> 20)))
+    grow::text(value)
 }
 
 fn b64decode(text: &str) -> TeraResult<String> {

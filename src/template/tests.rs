@@ -338,6 +338,66 @@ fn what_would_not_end_is_stopped() {
     assert!(render(&parens).is_err());
 }
 
+#[test]
+fn what_would_fill_the_memory_is_stopped() {
+    let names = Vars(json!({"b": "x\n".repeat(5 << 20)}));
+    let many = |part: &str, between: &str| vec![part; 100].join(between);
+    let nested = |head: &str| head.repeat(12) + &"{% endfor %}".repeat(12);
+    for (text, want) in [
+        (format!("{{{{ {} }}}}", many("b", " ~ ")), "what it puts together grows larger than 64 MiB"),
+        (format!("{{{{ {} }}}}", ["(b or '')"; 30].join(" ~ ")), "what it puts together"),
+        (format!("{{{{ [{}] ~ '' }}}}", many("b", ", ")), "what it puts together"),
+        (format!("{{{{ '' ~ {{'a': [{}]}} }}}}", many("b", ", ")), "what it puts together"),
+        (format!("{{{{ [{}] | length }}}}", vec!["b?[1:] or 1"; 30].join(", ")), "what it puts together"),
+        (format!("{{{{ [{}] | length }}}}", many("range(end=99999)", ", ")), "what it puts together"),
+        (format!("{{% if [{}] %}}{{% endif %}}", vec!["b | trim"; 30].join(", ")), "what it puts together"),
+        (format!("a{{{{ [{}] }}}}", many("b", ", ")), "the value grows larger than 64 MiB"),
+        (format!("{{{{ [{}] }}}}", many("b", ", ")), "the result grows larger than 74 MiB"),
+        (format!("{{{{ [[{}]] | join(sep='') }}}}", many("b", ", ")), "the value grows"),
+        (nested("{% for x in [b | trim] %}"), "the values that"),
+    ] {
+        let head = &text[..text.len().min(80)];
+        let template = Template::parse(&json!(text)).unwrap_or_else(|errors| panic!("{head}: {errors:?}"));
+        let message = template.render(&names).unwrap_err().message;
+        assert!(message.starts_with(want), "{head}: {message}");
+    }
+    let nested = (0..28).fold("1".to_string(), |nested, _| format!("{{'a': {nested}}}|json"));
+    assert!(render(&format!("{{{{ {nested} | length }}}}")).unwrap_err().message.contains("grows larger than"));
+}
+
+#[test]
+fn what_is_given_back_does_not_count() {
+    let make = "{% set b = range(end=1000) | join(sep='\n') | indent(width=1000, first=true) %}";
+    for text in [
+        "{% for i in range(end=200) %}{% if b ~ 'x' == i ~ 'y' %}no{% elif b ~ 'x' == '' %}no{% endif %}{% endfor %}x",
+        "{% for i in range(end=200) %}{% set c = (b ~ i) | length %}{% endfor %}x",
+        "{% for i in range(end=200) %}{{ (b ~ i) | length }}{% endfor %}x",
+        "{% for i in range(end=200) %}{% for j in [(b ~ i) | length] %}{% endfor %}{% endfor %}x",
+    ] {
+        let text = format!("{make}{text}");
+        assert!(render(&text).is_ok_and(|json| json.as_str().is_some_and(|text| text.ends_with('x'))), "{text}");
+    }
+}
+
+#[test]
+fn our_joins_and_indents_are_as_teras() {
+    for (text, want) in [
+        ("{{ xs | join }}", json!("123")),
+        ("{{ [1, 2.0, true, none, 'a', ['b']] | join(sep='-') }}", json!("1-2.0-true--a-[\"b\"]")),
+        ("{{ 'a\n\nb\n' | indent }}", json!("a\n\n    b\n")),
+        ("{{ 'a\n\nb' | indent(width=1, first=true, blank=true, indentation='é') }}", json!("éa\né\néb")),
+        ("{{ 'a,b,,c' | split(pat=',') }}", json!(["a", "b", "", "c"])),
+        ("{{ 'abc' | upper | lower | upper | lower | upper | reverse }}", json!("CBA")),
+        ("{{ 'a' ~ 1 ~ -1 ~ [1] ~ ('b' or 'c') ~ none ~ 'abc'[1:] ~ 1 + 1 }}", json!(null)),
+    ] {
+        match want.is_null() {
+            true => assert!(render(text).is_err(), "{text}"),
+            false => assert_eq!(render(text), Ok(want), "{text}"),
+        }
+    }
+    assert_eq!(render("{{ 'a' ~ 1 ~ -1 ~ [1] ~ ('b' or 'c') ~ none ~ 'abc'[1:] }}"), Ok(json!("a1-1[1]bbc")));
+}
+
 /// Texts that are likely to be valid, or nearly so.
 fn nearly() -> impl Strategy<Value = String> {
     let words = [

@@ -25,6 +25,8 @@ pub fn analyse(text: &str, tokens: &[Token], known: &Known) -> Analysis {
         scopes: vec![Vec::new()],
         blocks: Vec::new(),
         loops: 0,
+        makers: 0,
+        counted: false,
         out: Analysis::default(),
     };
     while walk.at < tokens.len() {
@@ -59,8 +61,15 @@ pub struct Walk<'a> {
     pub(super) blocks: Vec<Block>,
     /// How many loops' bodies are open: `loop` is a name there.
     pub(super) loops: usize,
+    /// What of the expression at hand may make something large: filters, calls, slices.
+    pub(super) makers: usize,
+    /// Whether what it makes is counted.
+    pub(super) counted: bool,
     pub(super) out: Analysis,
 }
+
+/// So much may be made uncounted in one expression: most make nothing large, and counting takes time.
+const UNCOUNTED: usize = 3;
 
 impl<'a> Walk<'a> {
     pub(super) fn peek(&self) -> Option<(Kind, &'a str)> {
@@ -126,6 +135,43 @@ impl<'a> Walk<'a> {
         self.edit(span.end, after);
     }
 
+    /// A value was made that ends here.
+    pub(super) fn made(&mut self) {
+        self.makers += 1;
+        if self.makers > UNCOUNTED {
+            self.count();
+        }
+    }
+
+    /// The value that ends here is counted.
+    pub(super) fn count(&mut self) {
+        self.counted = true;
+        let end = self.end();
+        match self.out.edits.last_mut() {
+            // One filter for both: Tera takes only so many in an expression.
+            Some(edit) if edit.at == end && edit.text == "|__def" => edit.text = "|__part",
+            Some(edit) if edit.at == end && matches!(edit.text, "|__part" | "|__made") => {}
+            _ => self.edit(end, "|__made"),
+        }
+    }
+
+    /// The expression of a tag or of braces.
+    fn whole_expression(&mut self) -> Option<Range<usize>> {
+        (self.makers, self.counted) = (0, false);
+        let start = self.span().start;
+        self.expression(true)?;
+        Some(start..self.end())
+    }
+
+    /// That of an `if`: nothing of it is kept.
+    fn condition(&mut self) -> Option<()> {
+        let span = self.whole_expression()?;
+        if self.counted {
+            self.wrap(span, ")|__done");
+        }
+        Some(())
+    }
+
     fn bind(&mut self, name: &str) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.push(name.into());
@@ -137,10 +183,8 @@ impl<'a> Walk<'a> {
         match self.peek()?.0 {
             Kind::OpenPrint => {
                 self.at += 1;
-                let start = self.span().start;
-                self.expression(true)?;
-                let end = self.end();
-                self.out.prints.push(start..end);
+                let span = self.whole_expression()?;
+                self.out.prints.push((span, self.counted));
                 (self.peek()?.0 == Kind::ClosePrint).then(|| self.at += 1)
             }
             Kind::OpenTag => {
@@ -163,9 +207,9 @@ impl<'a> Walk<'a> {
         match name {
             "if" => {
                 self.blocks.push(Block::If);
-                self.expression(true)
+                self.condition()
             }
-            "elif" => self.expression(true),
+            "elif" => self.condition(),
             "else" => {
                 if let Some(Block::For(open @ true)) = self.blocks.last_mut() {
                     *open = false;
@@ -190,10 +234,8 @@ impl<'a> Walk<'a> {
                 if !self.eat("=") {
                     return self.refuse(span, "a `set` block", "write `{% set name = … %}`");
                 }
-                let start = self.span().start;
-                self.expression(true)?;
-                let end = self.end();
-                self.wrap(start..end, ")|__keep");
+                let span = self.whole_expression()?;
+                self.wrap(span, if self.counted { ")|__keep|__done" } else { ")|__keep" });
                 if name == "set_global" {
                     self.scopes.first_mut()?.push(variable.into());
                 } else {
@@ -224,10 +266,16 @@ impl<'a> Walk<'a> {
             names.push(self.name()?);
         }
         self.expect_word("in")?;
-        let start = self.span().start;
-        self.expression(true)?;
-        let end = self.end();
-        self.wrap(start..end, ")|__loop");
+        let span = self.whole_expression()?;
+        // What was made for the loop is there until it ends, and further loops may stand within.
+        self.wrap(
+            span,
+            match (self.counted, self.makers) {
+                (true, _) => ")|__keep|__loop|__done",
+                (false, 0) => ")|__loop",
+                (false, _) => ")|__keep|__loop",
+            },
+        );
         for (name, span) in &names {
             self.reserved(name, span.clone());
         }
