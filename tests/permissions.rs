@@ -613,3 +613,16 @@ fn a_file_that_the_playbook_names_by_an_input_needs_leave() {
     module.run(&[]).exits(0);
     assert!(server.requests().len() == 3);
 }
+
+#[test]
+fn more_rules_than_anybody_reads_are_refused() {
+    let rules = |count: usize| (0..count).map(|index| format!("f{index}, ")).collect::<String>();
+    let with = |count: usize| {
+        Folder::with(&format!(
+            "runbook: 1\nname: test\npermissions: {{run: [bash], read: [{}]}}\nsteps:\n  - shell: 'true'\n",
+            rules(count)
+        ))
+    };
+    with(1000).check().exits(0);
+    with(1001).check().exits(2).shows("error[bad-permission]: 1001 rules");
+}

@@ -11,10 +11,24 @@ use crate::secret::Target;
 use crate::source::{Part, Place};
 use serde_json::Value as Json;
 
+/// In one list of `permissions`.
+const MOST_RULES: usize = 1000;
+
 impl Judge<'_> {
     pub fn read_permissions(&mut self, written: Option<&document::Permissions>, place: &Place) -> Permissions {
         let Some(written) = written else { return Permissions::default() };
         let mut permissions = Permissions::default();
+        let lists = [&written.net, &written.run, &written.env, &written.read, &written.write];
+        for (key, list) in ["net", "run", "env", "read", "write"].into_iter().zip(lists) {
+            let count = list.as_ref().map_or(0, Vec::len);
+            if count > MOST_RULES {
+                let message =
+                    format!("{count} rules are more than anybody reads, and than the {MOST_RULES} that there may be");
+                self.tell(Diagnostic::error("bad-permission", message, &place.key(key)));
+                // Every step is compared with every rule.
+                return permissions;
+            }
+        }
         for (index, text) in written.net.iter().flatten().enumerate() {
             match NetRule::parse(text) {
                 Ok(rule) => permissions.net.push(rule),
