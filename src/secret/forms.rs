@@ -80,6 +80,18 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// What stands in base64 wherever the bytes stand in what is encoded.
+fn between(bytes: &[u8]) -> impl Iterator<Item = Zeroizing<String>> {
+    (0..3).map(|offset| {
+        let mut shifted = Zeroizing::new(vec![0; offset]);
+        shifted.extend_from_slice(bytes);
+        let encoded = Zeroizing::new(STANDARD.encode(&shifted));
+        // Six bits a character; those that are whole.
+        let end = shifted.len() * 8 / 6;
+        Zeroizing::new(encoded.get([0, 2, 3][offset]..end).unwrap_or_default().to_string())
+    })
+}
+
 struct Collected {
     forms: Forms,
     seen: HashSet<Vec<u8>>,
@@ -122,6 +134,7 @@ impl Collected {
         self.add(separated(&hex, ':'));
         self.add(separated(&hex.to_ascii_uppercase(), ':'));
         self.add(separated(&hex, ' '));
+        self.add(separated(&hex.to_ascii_uppercase(), ' '));
     }
 
     fn in_json(&mut self, text: &str) {
@@ -228,6 +241,17 @@ impl Collected {
         self.add_encoded(hex.to_ascii_uppercase());
         self.add_encoded(hex);
         self.base64(bytes);
+        self.base64_twice(bytes);
+    }
+
+    /// What was encoded and is sent encoded as a whole, as the `auth` in a `.dockerconfigjson` is. Of the common alphabet
+    /// alone, and without the characters that depend on what stands beside it: each form is sought in every output.
+    fn base64_twice(&mut self, bytes: &[u8]) {
+        for inner in between(bytes) {
+            for outer in between(inner.as_bytes()) {
+                self.add_encoded(outer.as_bytes());
+            }
+        }
     }
 
     /// The characters at both ends also depend on what stands beside the secret; where it ends, they are followed by

@@ -199,8 +199,17 @@ fn what_encoders_of_other_crates_write_is_hidden() {
                 hides(&URL_SAFE_NO_PAD.encode(&plain), secret, left);
             }
         }
-        // As in `.dockerconfigjson`.
+        // As in `.dockerconfigjson`: by itself, and in an `auth` that is encoded before.
         hides(&STANDARD.encode(&json), secret, 6);
+        for user in ["u", "us", "usr"] {
+            for after in ["", "z", "zz"] {
+                let auth = STANDARD.encode(format!("{user}:{secret}{after}"));
+                let docker = STANDARD.encode(serde_json::json!({"auths": {user: {"auth": auth}}}).to_string());
+                hides(&docker, secret, docker.len() + 12 - secret.len() * 16 / 9);
+            }
+        }
+        let hex: Vec<String> = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
+        hides(&hex.join(" "), secret, 0);
     }
 }
 
