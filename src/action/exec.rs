@@ -102,7 +102,7 @@ pub fn judge(hands: &Hands, command: &Command, grant: &Grant) -> Result<String, 
         return Err(ActionError::Refused {
             message: format!("an argument of `{name}` is secret, and arguments are seen by all on this machine"),
             help: Some(
-                "give it by `env`, `stdin` or `files`; if the program takes it in no other way:                  `allow_secret_argv: \"REASON\"`"
+                "give it by `env`, `stdin` or `files`; if the program takes it in no other way: `allow_secret_argv: \"REASON\"`"
                     .into(),
             ),
         });
