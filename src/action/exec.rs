@@ -98,7 +98,7 @@ pub fn judge(hands: &Hands, command: &Command, grant: &Grant) -> Result<String, 
     }
     let name = argv0.expose_text();
     grant.run(&name).map_err(refused)?;
-    if !command.secret_argv && command.argv.iter().any(|value| hands.births.makes_secret(value)) {
+    if !command.secret_argv && command.argv.iter().any(Value::is_secret) {
         return Err(ActionError::Refused {
             message: format!("an argument of `{name}` is secret, and arguments are seen by all on this machine"),
             help: Some(

@@ -5,6 +5,7 @@ use super::scope::With;
 use crate::action::{Births, TemporaryFolder, exec, http};
 use crate::event::FailureKind;
 use crate::plan::{self, duration};
+use crate::secret::Taint;
 use crate::template::{Template, TemplateError};
 use crate::value::{Names, Value};
 use serde_json::Value as Json;
@@ -149,7 +150,11 @@ pub fn program(
         None => {
             let mut argv = Vec::new();
             for template in &written.argv {
-                argv.push(template.render_text(&names)?);
+                let value = template.render_text(&names)?;
+                // Words of the playbook's own are no secret, be they spelt like one.
+                let is_known = template.as_literal().is_some() || value.is_secret();
+                let born = if is_known { Taint::default() } else { births.taint_in(&value.expose_text()) };
+                argv.push(value.tainted(&born));
             }
             (argv, Vec::new())
         }
@@ -234,7 +239,7 @@ fn path(template: &Template, names: &dyn Names, births: &Births, folder: &Path) 
 /// What cannot be rendered, and what has a secret in it.
 pub fn public_text(template: &Template, names: &dyn Names, births: &Births, what: &str) -> Result<String, RenderError> {
     let value = template.render_text(names)?;
-    if births.makes_secret(&value) {
+    if template.as_literal().is_none() && births.makes_secret(&value) {
         return Err(RenderError::Secret(what.into()));
     }
     Ok(value.expose_text())
