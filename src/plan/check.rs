@@ -4,12 +4,14 @@
 mod actions;
 mod again;
 mod claims;
-mod flow;
+mod exchanges;
 mod header;
 mod ids;
+mod known;
 mod modules;
 mod names;
 mod permitted;
+mod programs;
 mod samples;
 mod secrets;
 mod steps;

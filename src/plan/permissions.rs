@@ -13,7 +13,7 @@ mod tests;
 pub use allowed::Allowed;
 pub use files::{file_covers, file_glob};
 pub use glob::name_covers;
-pub use net::NetRule;
+pub use net::{LONGEST_SHOWN, NetRule};
 pub use reach::{Extent, Reach};
 
 use std::path::{Path, PathBuf};

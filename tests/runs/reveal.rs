@@ -1,12 +1,8 @@
 //! Secrets that a run holds: handed out, or destroyed.
 
-use crate::support::{Folder, until};
+use crate::support::{AtTerminal, Folder, until};
 use crate::{ROTATE, TOKEN, failed, short};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::process::Stdio;
 
 fn types(folder: &Folder) -> Vec<String> {
@@ -161,40 +157,9 @@ fn at_a_terminal_it_asks_for_the_name_first() {
 
 /// Runs the program at a pseudo terminal, answers one question, and gives all that the screen showed.
 fn at_terminal(folder: &Folder, arguments: &[&str], question: &str, answer: &str, code: i32) -> String {
-    let (mut ours, mut theirs) = (0, 0);
-    // SAFETY: the call fills in two descriptors, which are owned from here on.
-    let (mut screen, theirs) = unsafe {
-        let size = libc::winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
-        assert_eq!(libc::openpty(&mut ours, &mut theirs, std::ptr::null_mut(), std::ptr::null_mut(), &size), 0);
-        assert_eq!(libc::fcntl(ours, libc::F_SETFD, libc::FD_CLOEXEC), 0);
-        (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs))
-    };
-    let mut program = folder.program().args(arguments);
-    let clone = || Stdio::from(theirs.try_clone().unwrap());
-    program.0.stdin(clone()).stdout(clone()).stderr(clone());
-    // SAFETY: plain system calls between fork and exec.
-    unsafe {
-        program.0.pre_exec(|| {
-            libc::setsid();
-            libc::ioctl(0, libc::TIOCSCTTY, 0);
-            Ok(())
-        })
-    };
-    let mut child = program.0.spawn().unwrap();
-    drop((program, theirs));
-    let mut seen = Vec::new();
-    let mut piece = [0; 4096];
-    let mut answered = false;
-    // The end of the other side is an error here, or an end.
-    while let Ok(count @ 1..) = screen.read(&mut piece) {
-        seen.extend_from_slice(&piece[..count]);
-        if !answered && String::from_utf8_lossy(&seen).contains(question) {
-            screen.write_all(answer.as_bytes()).unwrap();
-            answered = true;
-        }
-    }
-    let seen = String::from_utf8_lossy(&seen).into_owned();
-    assert!(answered, "never asks:\n{seen}");
-    assert_eq!(child.wait().unwrap().code(), Some(code), "{seen}");
-    seen
+    let mut terminal = AtTerminal::start_program(folder.program().args(arguments));
+    terminal.answers(question, answer.trim_end());
+    let (ended, screen) = terminal.ends();
+    assert_eq!(ended, code, "{screen}");
+    screen
 }

@@ -3,6 +3,7 @@
 
 use super::{Request, exchange, unsent};
 use crate::action::{ActionError, Sent};
+use crate::plan::permissions::LONGEST_SHOWN;
 use reqwest::header::LOCATION;
 use url::Url;
 
@@ -72,9 +73,6 @@ fn is_same_place(from: &Url, to: &Url) -> bool {
         && (upgraded || from.scheme() == to.scheme() && from.port_or_known_default() == to.port_or_known_default())
 }
 
-/// A longer URL is not shown: cut in its middle, half a secret could be left of it.
-const TOLD: usize = 1_000;
-
 /// A URL for messages, which are masked by whoever tells them: without its query, which tends to carry tokens, and
 /// without credentials.
 pub(super) fn shown(url: &Url) -> String {
@@ -83,7 +81,7 @@ pub(super) fn shown(url: &Url) -> String {
     shown.set_fragment(None);
     let _ = shown.set_username("");
     let _ = shown.set_password(None);
-    if shown.as_str().len() > TOLD {
+    if shown.as_str().len() > LONGEST_SHOWN {
         return format!("a URL of {} characters", shown.as_str().chars().count());
     }
     shown.to_string()

@@ -47,8 +47,9 @@ enum PortRule {
     Exact(u16),
 }
 
-/// Bytes of a URL that are shown.
-const TOLD: usize = 1_000;
+/// Bytes of a URL that is shown in a message. Of a longer one the length is told: cut in its middle, half a secret could
+/// be left of it.
+pub const LONGEST_SHOWN: usize = 1_000;
 
 /// Paths that mean one thing to us and may mean another to a server.
 struct Ambiguous;
@@ -226,8 +227,7 @@ pub(super) fn refusal(rules: &[NetRule], method: &str, url: &Url, whose: &str) -
     } else {
         "where the host stands with other methods, ports or paths"
     };
-    // Whole or not at all: cut in its middle, half a secret could be left of it.
-    if wanted.len() + url.path().len() > TOLD {
+    if wanted.len() + url.path().len() > LONGEST_SHOWN {
         let length = url.as_str().chars().count();
         return Refusal {
             message: format!("a URL of {length} characters is not permitted by `permissions.net`{whose}, {why}"),
